@@ -1,0 +1,36 @@
+//go:build !linux
+
+package host
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+)
+
+// Linux stands for the processes of a machine that is not one: direct targets need Linux.
+type Linux struct{ Boot string }
+
+var errNotLinux = errors.New("cannot work with processes here: direct targets need Linux")
+
+// BootID is the id of this boot of the machine.
+func BootID() (string, error) { return "", nil }
+
+// Run implements Procs.
+func (Linux) Run(context.Context, Cmd, func(Proc) error) (Exit, error) { return Exit{}, errNotLinux }
+
+// Spawn implements Procs.
+func (Linux) Spawn(context.Context, Cmd, func(Proc) error) (Proc, error) { return Proc{}, errNotLinux }
+
+// Alive implements Procs.
+func (Linux) Alive(Proc) bool { return false }
+
+// Stop implements Procs.
+func (Linux) Stop(context.Context, Proc, syscall.Signal, time.Duration) error { return errNotLinux }
+
+// Wait implements Procs.
+func (Linux) Wait(context.Context, Proc) error { return errNotLinux }
+
+// PortOwner implements Procs.
+func (Linux) PortOwner(int) (PortOwner, bool) { return PortOwner{}, false }

@@ -1,0 +1,86 @@
+package secret
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// MinScrubbed is the shortest value, in bytes, that a Scrubber replaces: shorter ones stand in too many innocent words.
+const MinScrubbed = 8
+
+// Scrubber replaces known secret values in text: as they are, each long line of them, and in the base64, URL and JSON
+// forms in which programs repeat them. It is safe for concurrent use; a nil Scrubber replaces nothing.
+type Scrubber struct {
+	mu    sync.RWMutex
+	pairs []pair // longest value first, so that a secret that contains another goes whole
+}
+
+type pair struct{ value, mask string }
+
+// Add makes every form of the value print as the secret's name. Values under MinScrubbed bytes are left alone.
+func (s *Scrubber) Add(name, value string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, form := range forms(value) {
+		p := pair{form, Mask(name)}
+		if len(form) >= MinScrubbed && !slices.ContainsFunc(s.pairs, func(q pair) bool { return q.value == form }) {
+			s.pairs = append(s.pairs, p)
+		}
+	}
+	slices.SortStableFunc(s.pairs, func(a, b pair) int { return len(b.value) - len(a.value) })
+}
+
+// String is the text with every known value replaced by its mask.
+func (s *Scrubber) String(text string) string {
+	if s == nil {
+		return text
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, p := range s.pairs {
+		text = strings.ReplaceAll(text, p.value, p.mask)
+	}
+	return text
+}
+
+// JSON is the document with every known value replaced, inside its strings and nowhere else.
+func (s *Scrubber) JSON(doc []byte) []byte { return []byte(s.String(string(doc))) }
+
+func forms(value string) []string {
+	whole := value
+	lines := []string{whole}
+	if strings.ContainsAny(value, "\n\r") {
+		lines = append(lines, strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' })...)
+	}
+	var out []string
+	for _, v := range lines {
+		quoted, _ := json.Marshal(v)
+		out = append(out, v, string(quoted[1:len(quoted)-1]), url.QueryEscape(v), url.PathEscape(v))
+		if len(v) >= MinScrubbed {
+			out = append(out, base64Forms(v)...)
+		}
+	}
+	return out
+}
+
+// base64Forms gives what of the value shows in the base64 of any text around it: its characters depend on the
+// offset modulo 3, and those at either edge on the neighbours as well, so the edges are cut off.
+func base64Forms(v string) []string {
+	var out []string
+	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for shift := range 3 {
+			text := enc.EncodeToString([]byte(strings.Repeat("\x00", shift) + v))
+			from := (shift*8 + 5) / 6
+			to := (shift + len(v)) * 8 / 6
+			out = append(out, text[from:to])
+		}
+	}
+	return out
+}
