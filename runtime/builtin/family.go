@@ -29,6 +29,11 @@ type Maker interface {
 	Make() (any, error)
 }
 
+// Named is a value that takes the name of the variable that environments.star exports it by.
+type Named interface {
+	WithName(name string) any
+}
+
 // Value is a value under its family's prefix: smoke.http(...).
 func Value(proto any) ValueSpec {
 	return ValueSpec{Name: op.Snake(reflect.TypeOf(proto).Name()), Proto: proto}
@@ -56,4 +61,35 @@ func NewFamily(name, doc string, members ...any) Family {
 		}
 	}
 	return f
+}
+
+// Call is how scripts write the value's name: "probe", "smoke.http".
+func (f Family) Call(v ValueSpec) string {
+	if v.Global {
+		return v.Name
+	}
+	return f.Name + "." + v.Name
+}
+
+// Values is every value of the families by its kind, as op.NewRegistry wants them. The kind of a value is its name as
+// scripts call it. Makers have none: what they make stands for them.
+func Values(families []Family) map[string]any {
+	out := map[string]any{}
+	for _, f := range families {
+		for _, v := range f.Values {
+			if _, maker := v.Proto.(Maker); !maker {
+				out[f.Call(v)] = v.Proto
+			}
+		}
+	}
+	return out
+}
+
+// Specs is every op of the families, as op.NewRegistry wants them.
+func Specs(families []Family) map[string][]*op.Spec {
+	out := map[string][]*op.Spec{}
+	for _, f := range families {
+		out[f.Name] = append(out[f.Name], f.Ops...)
+	}
+	return out
 }

@@ -105,9 +105,11 @@ type LeaseWaited struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
-// LeaseTaken says that the run may change the target.
+// LeaseTaken says that the run may change the target. Turn counts the runs that held this lease; it orders them where
+// clocks cannot.
 type LeaseTaken struct {
 	Target string `json:"target"`
+	Turn   int64  `json:"turn,omitempty"`
 	At     string `json:"at,omitempty"`
 }
 

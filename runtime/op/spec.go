@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -10,13 +11,14 @@ import (
 
 // Spec is an op as registered: its class, its defaults, and its methods bound to what it depends on.
 type Spec struct {
-	Family string // set by the registry: "releases"
-	Name   string // "activate"
-	Class  Class
-	Why    string       // of a Final: why it cannot be taken back
-	Sends  bool         // a Read that waits or sends, which a plan leaves out
-	Proto  any          // the defaults
-	Result reflect.Type // what Do gives
+	Family  string // set by the registry: "releases"
+	Name    string // "activate"
+	Class   Class
+	Why     string       // of a Final: why it cannot be taken back
+	Sends   bool         // a Read that waits or sends, which a plan leaves out
+	Serving bool         // a Read of nothing but what serves, which no Make can have changed
+	Proto   any          // the defaults
+	Result  reflect.Type // what Do gives
 
 	do         func(context.Context, any) (any, error)
 	inverse    func(context.Context, any) (any, error)
@@ -35,6 +37,14 @@ func (s *Spec) Previews() bool { return s.preview != nil }
 // Read registers an op that looks. A plan performs it.
 func Read[D, R any, O Op[D, R]](d D, proto O) *Spec {
 	return spec[D, R](ClassRead, d, proto)
+}
+
+// Watch registers an op that looks at nothing but what serves. A plan performs it behind any number of Makes, which
+// cannot have changed that.
+func Watch[D, R any, O Op[D, R]](d D, proto O) *Spec {
+	s := spec[D, R](ClassRead, d, proto)
+	s.Serving = true
+	return s
 }
 
 // Ask registers an op that looks by sending something or by waiting. A plan leaves it out.
@@ -137,12 +147,19 @@ func (b Bound) Inverse(ctx context.Context) (any, error) {
 	return b.inverse(ctx, b.Params)
 }
 
+// ErrUnknown is a Preview's answer where the world does not show the result yet: a build that was never made.
+var ErrUnknown = errors.New("the result is not known yet")
+
 // Preview foresees the result: Unknown where the op cannot.
 func (b Bound) Preview(ctx context.Context) (any, error) {
 	if b.preview == nil || len(b.Unknown) > 0 {
 		return Unknown{After: b.FullName()}, nil
 	}
-	return b.preview(ctx, b.Params)
+	r, err := b.preview(ctx, b.Params)
+	if errors.Is(err, ErrUnknown) {
+		return Unknown{After: b.FullName()}, nil
+	}
+	return r, err
 }
 
 // Difference is what would change, in lines; nil where the op cannot say.

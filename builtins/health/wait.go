@@ -1,0 +1,169 @@
+package health
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Wait asks a probe until its answers are good.
+type Wait struct {
+	_           op.Doc      `doc:"Waits until a service is healthy and stays so; what is given here goes before what the probe says."`
+	Probe       Probe       `json:"probe" doc:"What to ask, and which answer is good."`
+	Version     string      `json:"version,omitempty" doc:"The version that must answer; a health document of another one is not good, one without a version is."`
+	Within      op.Duration `json:"within,omitempty" doc:"How long the wait may take in all."`
+	StableFor   op.Duration `json:"stable_for,omitempty" doc:"How long every answer must stay good."`
+	Consecutive int         `json:"consecutive,omitempty" doc:"How many good answers in a row it takes."`
+	PerTry      op.Duration `json:"per_try,omitempty" doc:"How long one answer may take."`
+	Accept      []string    `json:"accept,omitempty" doc:"The good values of the health document's status."`
+}
+
+// Summary implements op.Op.
+func (w Wait) Summary() string {
+	p := w.asked()
+	s := fmt.Sprintf("wait up to %s until %s is healthy", p.Within, p.subject())
+	if p.StableFor > 0 {
+		s += fmt.Sprintf(" for %s", p.StableFor)
+	}
+	if w.Version != "" {
+		s += " at " + w.Version
+	}
+	return s
+}
+
+// Check implements op.Checked.
+func (w Wait) Check() error {
+	p := w.asked()
+	return cmp.Or(p.Check(), p.placed())
+}
+
+// asked is the probe with what the op says otherwise.
+func (w Wait) asked() Probe {
+	p := w.Probe
+	p.Within = cmp.Or(w.Within, p.Within)
+	p.StableFor = cmp.Or(w.StableFor, p.StableFor)
+	p.Consecutive = cmp.Or(w.Consecutive, p.Consecutive)
+	p.PerTry = cmp.Or(w.PerTry, p.PerTry)
+	if w.Accept != nil {
+		p.Accept = w.Accept
+	}
+	return p
+}
+
+// Do implements op.Op. It asks at once, then at intervals that grow with the time that has passed.
+func (w Wait) Do(ctx context.Context, h *host.Host) (Result, error) {
+	if err := w.Check(); err != nil {
+		return Result{}, err
+	}
+	p := w.asked()
+	out := op.Output(ctx)
+	defer out.Close()
+	v := newVigil(p, h.Clock.Now())
+	op.Waiting(ctx, p.subject()+" to be healthy", v.deadline)
+	for {
+		limit := min(p.PerTry.D(), v.deadline.Sub(h.Clock.Now()))
+		if limit <= 0 {
+			return Result{}, v.unhealthy()
+		}
+		a, err := ask(ctx, h, p, w.Version, limit)
+		if err != nil {
+			return Result{}, err
+		}
+		now := h.Clock.Now()
+		if cutShort := a.late && limit < p.PerTry.D() && v.tries > 0; !cutShort {
+			v.hear(a, now, out)
+		}
+		if v.settled(now) {
+			return a.result(v.tries, now.Sub(v.start)), nil
+		}
+		pause, ok := v.pause(now)
+		if !ok {
+			return Result{}, v.unhealthy()
+		}
+		if err := h.Clock.Sleep(ctx, pause); err != nil {
+			return Result{}, err
+		}
+	}
+}
+
+// The shortest and the longest time between two tries. Between them it is an eighth of the time that has passed, so
+// that a wait is seldom an eighth longer than it had to be.
+const (
+	quickest = 25 * time.Millisecond
+	slowest  = time.Second
+)
+
+// vigil is the state of a wait: all that it has heard.
+type vigil struct {
+	probe    Probe
+	start    time.Time
+	deadline time.Time
+	tries    int
+	streak   int       // good answers in a row
+	since    time.Time // when the streak began
+	everGood bool
+	last     string
+	seen     tally
+}
+
+func newVigil(p Probe, now time.Time) *vigil {
+	return &vigil{probe: p, start: now, deadline: now.Add(p.Within.D())}
+}
+
+// hear takes an answer in, and shows it where it is not what the one before was.
+func (v *vigil) hear(a Answer, now time.Time, out io.Writer) {
+	v.tries++
+	v.seen.add(a)
+	if a.Text != v.last {
+		v.last = a.Text
+		fmt.Fprintln(out, a.Text)
+	}
+	if !a.Good {
+		v.streak = 0
+		return
+	}
+	if v.streak == 0 {
+		v.since = now
+	}
+	v.streak++
+	v.everGood = true
+}
+
+// settled reports whether enough good answers came over a time that is long enough.
+func (v *vigil) settled(now time.Time) bool {
+	return v.streak > 0 && v.streak >= v.probe.Consecutive && now.Sub(v.since) >= v.probe.StableFor.D()
+}
+
+// pause is the time to the next try, which leaves time for it; false where there is none.
+func (v *vigil) pause(now time.Time) (time.Duration, bool) {
+	left := v.deadline.Sub(now)
+	turn := v.start
+	if v.streak > 0 {
+		turn = v.since
+	}
+	step := min(max(now.Sub(turn)/8, quickest), slowest)
+	if rest := v.since.Add(v.probe.StableFor.D()).Sub(now); v.streak > 0 && 0 < rest && rest < left {
+		return min(step, rest), true
+	}
+	if left <= quickest {
+		return 0, false
+	}
+	return min(step, max(left/2, quickest)), true
+}
+
+func (v *vigil) unhealthy() error {
+	last := v.seen.answers[len(v.seen.answers)-1]
+	err := &Unhealthy{
+		Subject: v.probe.subject(), Within: v.probe.Within, StableFor: v.probe.StableFor, Consecutive: v.probe.Consecutive,
+		WasHealthy: v.everGood, Tries: v.tries, Answers: v.seen.answers, Forgotten: v.seen.forgotten,
+	}
+	if last.Hint != "" {
+		return op.Hint(err, "%s", last.Hint)
+	}
+	return err
+}

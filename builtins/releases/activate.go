@@ -1,0 +1,261 @@
+package releases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Activate is releases.activate.
+type Activate struct {
+	_       op.Doc         `doc:"Makes a release the one that serves: stops what runs, switches current, starts the release, as one op with one inverse. It does not wait for health."`
+	Root    string         `json:"root" doc:"The host root."`
+	ID      string         `json:"id" doc:"The release, by its number."`
+	Service driver.Service `json:"service,omitempty" doc:"How the release is run; left out, only the link is switched."`
+	Key     op.Key         `json:"key"`
+}
+
+// Activated is the result of Activate.
+type Activated struct {
+	ID      string `json:"id" doc:"The release that serves now."`
+	Version string `json:"version" doc:"Its version."`
+	From    string `json:"from" doc:"The release that served before, empty where none did."`
+}
+
+// LiveVersion implements op.Live.
+func (a Activated) LiveVersion() string { return a.Version }
+
+// Summary implements op.Op.
+func (a Activate) Summary() string { return fmt.Sprintf("switch %s to %s", a.Root, a.ID) }
+
+// Target implements op.Targeted.
+func (a Activate) Target(h *host.Host) string { return h.RootTarget(a.Root) }
+
+// Inverse implements op.Reversible.
+func (a Activate) Inverse(_ context.Context, h *host.Host) (any, error) {
+	r := at(h, a.Root)
+	was, err := r.live()
+	if err != nil {
+		return nil, err
+	}
+	runs, err := driver.Current(h, r.path)
+	if err != nil {
+		return nil, err
+	}
+	return Reactivate{Root: r.path, Want: was, Unit: runs.Unit, Running: runs.Alive, Made: a.ID, Of: a.Key}, nil
+}
+
+// Do implements op.Op. Everything that can be found out is found out before what runs is stopped.
+func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
+	r := at(h, a.Root)
+	done, err := a.Preview(ctx, h)
+	if err != nil {
+		return done, err
+	}
+	runs, err := driver.Current(h, r.path)
+	if err != nil {
+		return done, err
+	}
+	var unit string
+	if a.Service != nil {
+		if unit, err = a.unit(h, r, runs); err != nil {
+			return done, err
+		}
+		if err := op.Half(ctx, "unit written"); err != nil {
+			return done, err
+		}
+		if err := driver.Stop(ctx, h, runs); err != nil {
+			return done, err
+		}
+		if err := op.Half(ctx, "stopped"); err != nil {
+			return done, err
+		}
+	}
+	if err := r.link(a.ID); err != nil {
+		return done, fmt.Errorf("cannot switch %s: %w", r.current(), err)
+	}
+	if err := op.Half(ctx, "switched"); err != nil || unit == "" {
+		return done, err
+	}
+	return done, driver.Start(ctx, h, r.path, unit)
+}
+
+// unit resolves the service and makes sure that its port is free, or held by the process that is to be stopped.
+func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error) {
+	u, err := a.Service.Unit(h, r.path, a.ID, a.Key)
+	if err != nil {
+		return "", err
+	}
+	if u.Port > 0 {
+		owner, taken := h.Procs.PortOwner(u.Port)
+		if ours := runs.Alive && owner.Group == runs.Proc.PID; taken && !ours {
+			return "", op.Hint(fmt.Errorf("cannot switch to %s: %w", a.ID, &driver.PortTaken{Port: u.Port, Owner: owner}),
+				"end that process, or give the service another port; what serves was not touched")
+		}
+	}
+	return driver.Store(h, r.path, u)
+}
+
+// Preview implements op.Previewer.
+func (a Activate) Preview(_ context.Context, h *host.Host) (Activated, error) {
+	r := at(h, a.Root)
+	rel, _, err := r.read(a.ID)
+	if err != nil {
+		return Activated{}, fmt.Errorf("cannot switch %s: %w", r.path, err)
+	}
+	from, err := r.live()
+	return Activated{ID: a.ID, Version: rel.Version, From: from}, err
+}
+
+// Difference implements op.Differ. A release that the plan's own run would install is not there to be read.
+func (a Activate) Difference(_ context.Context, h *host.Host) ([]string, error) {
+	r := at(h, a.Root)
+	was, err := r.live()
+	if err != nil {
+		return nil, err
+	}
+	from := "nothing"
+	if was != "" {
+		from = was
+		if rel, _, err := r.read(was); err == nil {
+			from = fmt.Sprintf("%s (%s)", was, rel.Version)
+		}
+	}
+	to := a.ID
+	if rel, _, err := r.read(a.ID); err == nil {
+		to = fmt.Sprintf("%s (%s)", a.ID, rel.Version)
+	}
+	return []string{fmt.Sprintf("current: %s -> %s", from, to)}, nil
+}
+
+// evidenceLines is how much of the service's log explains a failure.
+const evidenceLines = 20
+
+// Evidence implements op.Witness.
+func (a Activate) Evidence(_ context.Context, h *host.Host) ([]op.Evidence, error) {
+	r := at(h, a.Root)
+	runs, err := driver.Current(h, r.path)
+	if err != nil {
+		return nil, err
+	}
+	state := fmt.Sprintf("process %d of release %s runs", runs.Proc.PID, runs.Loaded.Release)
+	if !runs.Alive {
+		state = fmt.Sprintf("process %d of release %s has ended", runs.Proc.PID, runs.Loaded.Release)
+	}
+	tail, err := driver.Tail(h, r.path, evidenceLines)
+	return []op.Evidence{{Title: "service", Text: state}, {Title: driver.LogPath(r.path), Text: tail}}, err
+}
+
+// Reactivate is the inverse of Activate.
+type Reactivate struct {
+	_       op.Doc `doc:"Makes the release that served before serve again."`
+	Root    string `json:"root" doc:"The host root, absolute."`
+	Want    string `json:"want" doc:"The release to return to, empty for none."`
+	Unit    string `json:"unit" doc:"How that was started: the digest of its unit."`
+	Running bool   `json:"running" doc:"Whether it ran."`
+	Made    string `json:"made" doc:"The release that it may replace."`
+	Of      op.Key `json:"of" doc:"The key of the op that is taken back."`
+}
+
+// Summary implements op.Op.
+func (b Reactivate) Summary() string {
+	if b.Want == "" {
+		return fmt.Sprintf("take %s back to no release", b.Root)
+	}
+	return fmt.Sprintf("switch %s back to %s", b.Root, b.Want)
+}
+
+// Do implements op.Op.
+func (b Reactivate) Do(ctx context.Context, h *host.Host) (op.Restored, error) {
+	r := at(h, b.Root)
+	link, err := r.live()
+	if err != nil {
+		return op.Restored{}, err
+	}
+	runs, err := driver.Current(h, r.path)
+	if err != nil {
+		return op.Restored{}, err
+	}
+	mine := runs.Loaded.Key == b.Of
+	if err := b.conflict(r, link, runs, mine); err != nil {
+		return op.Restored{}, err
+	}
+	done := op.Restored{Live: b.version(r)}
+	if link == b.Want && (runs.Alive && !mine) == b.Running && !(runs.Alive && mine) {
+		done.Already = true
+		return done, nil
+	}
+	return done, b.restore(ctx, r, link, runs, mine)
+}
+
+// conflict is the third way of the law: the world is neither as wanted nor as the op, or its half, left it.
+func (b Reactivate) conflict(r root, link string, runs driver.Running, mine bool) error {
+	name := func(id string) string {
+		if id == "" {
+			return "absent"
+		}
+		return id
+	}
+	if link != b.Want && link != b.Made {
+		return &op.Conflict{What: r.current(), Wanted: name(b.Want), Found: name(link)}
+	}
+	if runs.Alive && !mine && runs.Unit != b.Unit {
+		return &op.Conflict{What: "the service of " + r.path, Wanted: "release " + name(b.Want),
+			Found: fmt.Sprintf("process %d of release %s", runs.Proc.PID, runs.Loaded.Release)}
+	}
+	return nil
+}
+
+func (b Reactivate) version(r root) string {
+	if b.Want == "" {
+		return ""
+	}
+	rel, _, err := r.read(b.Want)
+	if err != nil {
+		return b.Want
+	}
+	return rel.Version
+}
+
+func (b Reactivate) restore(ctx context.Context, r root, link string, runs driver.Running, mine bool) error {
+	oldRuns := runs.Alive && !mine
+	if runs.Alive && mine {
+		if err := driver.Stop(ctx, r.h, runs); err != nil {
+			return err
+		}
+		if err := op.Half(ctx, "stopped"); err != nil {
+			return err
+		}
+	}
+	if link != b.Want {
+		if err := b.relink(r); err != nil {
+			return fmt.Errorf("cannot switch %s back: %w", r.current(), err)
+		}
+		if err := op.Half(ctx, "switched"); err != nil {
+			return err
+		}
+	}
+	if !b.Running || oldRuns {
+		return nil
+	}
+	err := driver.Start(ctx, r.h, r.path, b.Unit)
+	var taken *driver.PortTaken
+	if errors.As(err, &taken) { // somebody started something by hand since
+		return &op.Conflict{What: fmt.Sprintf("port %d", taken.Port), Wanted: "free for release " + b.Want, Found: taken.Error()}
+	}
+	return err
+}
+
+func (b Reactivate) relink(r root) error {
+	if b.Want != "" {
+		return r.link(b.Want)
+	}
+	if err := r.h.Files.Remove(r.current()); err != nil {
+		return err
+	}
+	return r.h.Files.SyncDir(r.path)
+}

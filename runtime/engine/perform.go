@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/erlmcp/runner/runtime/event"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// maxInline is the longest inverse, in bytes, that stands in the undo log itself; a longer one is a blob beside it.
+const maxInline = 16 << 10
+
+// Perform counts the op, records it, performs it, and records how it ended.
+func (r *Run) Perform(ctx context.Context, b op.Bound) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	b.Path = r.count(b.Branch)
+	b = b.WithKey(op.Key(r.ID + "/" + b.Path))
+	ctx = op.WithSpeaker(ctx, &speaker{r, b.Path})
+	class := b.Class()
+	if class != op.ClassChange && class != op.ClassFinal {
+		f := r.started(b)
+		r.emit(f, false)
+		return r.finish(ctx, b, nil)
+	}
+	logs, err := r.claim(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	var result any
+	err = inOrder(
+		func() error { return r.prepare(ctx, b, logs) },
+		func() (err error) { result, err = r.finish(ctx, b, logs); return err },
+	)
+	return result, err
+}
+
+// count gives the next position of a branch: "7", "7/web/2".
+func (r *Run) count(branch string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[branch]++
+	return fmt.Sprintf("%s%d", branch, r.counts[branch])
+}
+
+func (r *Run) started(b op.Bound) event.OpStarted {
+	params, _ := r.Registry.EncodeValue(b.Params)
+	return event.OpStarted{Op: b.Path, Name: b.FullName(), Class: string(b.Class()), Summary: b.Summary(), At: b.At, Target: b.Target(), Params: params}
+}
+
+// claim finds the undo logs that an effect is recorded in, and makes sure that their leases are still held.
+func (r *Run) claim(ctx context.Context, b op.Bound) ([]*lease, error) {
+	target := b.Target()
+	held := r.leases()
+	if target != "" {
+		held = nil
+		r.mu.Lock()
+		if l := r.held[target]; l != nil {
+			held = []*lease{l}
+		}
+		other, taken := r.touched[target]
+		r.mu.Unlock()
+		if held == nil {
+			return nil, op.Hint(fmt.Errorf("cannot change %s: this run does not hold its lease", target), "call lease(environment) first")
+		}
+		if group, branch := branchOf(b.Branch); taken && group != "" {
+			if otherGroup, otherBranch := branchOf(other); otherGroup == group && otherBranch != branch {
+				return nil, fmt.Errorf("cannot change %s: the branches %s and %s of one parallel both do; a target changes in one order only", target, otherBranch, branch)
+			}
+		}
+		r.mu.Lock()
+		r.touched[target] = b.Branch
+		r.mu.Unlock()
+	}
+	for _, l := range held {
+		if err := l.Check(ctx); err != nil {
+			return nil, fmt.Errorf("cannot change %s: %w", l.target, err)
+		}
+	}
+	return held, nil
+}
+
+// branchOf splits "7/web/" into the parallel's position and the branch's name.
+func branchOf(path string) (group, name string) {
+	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	if len(parts) < 2 {
+		return "", ""
+	}
+	return parts[0], parts[1]
+}
+
+// prepare computes the inverse, which only reads, and makes it durable with the op's start.
+func (r *Run) prepare(ctx context.Context, b op.Bound, logs []*lease) error {
+	f := r.started(b)
+	if b.Class() == op.ClassFinal {
+		f.NoInverse = b.Why
+	} else {
+		inverse, err := guarded(b, func() (any, error) { return b.Inverse(ctx) })
+		if err != nil {
+			return err
+		}
+		if err := r.encodeInverse(ctx, &f, inverse, logs); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order++
+	f.Order = r.order
+	r.logs[f.Order] = logs
+	if err := r.emitLocked(f, true, logs...); err != nil {
+		return fmt.Errorf("cannot record the op before its effect, so it is not performed: %w", err)
+	}
+	return nil
+}
+
+func (r *Run) encodeInverse(ctx context.Context, f *event.OpStarted, inverse any, logs []*lease) error {
+	if inverse == nil {
+		f.NoInverse = "there is nothing to put back"
+		return nil
+	}
+	wire, err := r.Registry.Encode(inverse)
+	if err != nil {
+		return err
+	}
+	f.Inverse = wire
+	if len(wire) <= maxInline {
+		return nil
+	}
+	for _, l := range logs {
+		digest, err := l.log.Put(ctx, wire)
+		if err != nil {
+			return fmt.Errorf("cannot store the inverse: %w", err)
+		}
+		f.Inverse, _ = json.Marshal(blobRef{digest})
+	}
+	return nil
+}
+
+type blobRef struct {
+	Blob string `json:"blob"`
+}
+
+// finish performs an op whose start is on record and records its end. An op that asks to be tried again keeps its key
+// and its first inverse: a later one would restore a half-changed world.
+func (r *Run) finish(ctx context.Context, b op.Bound, logs []*lease) (any, error) {
+	begun := r.Host.Clock.Now()
+	result, err := r.tries(ctx, b)
+	f := event.OpFinished{Op: b.Path, Name: b.FullName(), Seconds: r.Host.Clock.Now().Sub(begun).Seconds()}
+	if err != nil {
+		f.Error = err.Error()
+	} else {
+		result = op.MapStrings(result, r.Host.Secrets.Scrubber.String)
+		f.Result, _ = r.Registry.EncodeValue(result)
+		r.learn(b, result)
+	}
+	if e := r.emit(f, false, logs...); e != nil && err == nil {
+		err = fmt.Errorf("cannot record that the op is done: %w", e)
+	}
+	return result, err
+}
+
+func (r *Run) tries(ctx context.Context, b op.Bound) (any, error) {
+	for n := 1; ; n++ {
+		result, err := guarded(b, func() (any, error) { return b.Do(ctx) })
+		var again *op.Again
+		if !errors.As(err, &again) || n >= again.Tries || ctx.Err() != nil {
+			return result, err
+		}
+		r.emit(event.OpOutput{Op: b.Path, Text: fmt.Sprintf("try %d of %d: %s", n, again.Tries, again.Err)}, false)
+	}
+}
+
+// learn keeps what an op's result says about what serves.
+func (r *Run) learn(b op.Bound, result any) {
+	l, ok := result.(op.Live)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.live = l.LiveVersion()
+	if b.Class() == op.ClassChange {
+		r.wanted, r.healthy = r.live, nil
+	} else if b.Sends {
+		yes := true
+		r.healthy = &yes
+	}
+}
+
+// guarded turns a panic into that op's error.
+func guarded[T any](b op.Bound, f func() (T, error)) (result T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			stack := debug.Stack()
+			h := fnv.New32a()
+			h.Write([]byte(b.FullName()))
+			fmt.Fprintf(h, "%T%v", p, p)
+			err = &Fault{ID: fmt.Sprintf("%08x", h.Sum32()), Err: fmt.Errorf("%s: %v\n%s", b.FullName(), p, stack)}
+		}
+	}()
+	return f()
+}
+
+// speaker hears an op and turns what it says into facts.
+type speaker struct {
+	run  *Run
+	path string
+}
+
+func (s *speaker) Output(line string) { s.run.emit(event.OpOutput{Op: s.path, Text: line}, false) }
+
+func (s *speaker) Progress(done, total int64, unit string) {
+	s.run.emit(event.OpProgress{Op: s.path, Done: done, Total: total, Unit: unit}, false)
+}
+
+func (s *speaker) Waiting(what string, until time.Time) {
+	s.run.emit(event.OpWaiting{Op: s.path, What: what, Until: until.UTC()}, false)
+}
+
+func (s *speaker) Child(c op.Child) error {
+	return s.run.emit(event.ChildStarted{Op: s.path, PID: c.PID, Start: c.Start, Boot: c.Boot, Name: c.Name}, true, s.run.leases()...)
+}
+
+func (s *speaker) Half(string) error { return nil }

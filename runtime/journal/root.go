@@ -1,0 +1,171 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/erlmcp/runner/runtime/event"
+	"github.com/erlmcp/runner/runtime/host"
+)
+
+// Root is the home of a host root: ROOT/.runner, with the lease by flock(2).
+type Root struct {
+	Files host.FS
+	Path  string // the root, absolute
+}
+
+var _ Home = Root{}
+
+// Target is the home's id.
+func (r Root) Target() string { return "host:" + r.Path }
+
+func (r Root) dir(names ...string) string {
+	return filepath.Join(append([]string{r.Path, ".runner"}, names...)...)
+}
+
+// network are the magic numbers of statfs(2) of file systems on which flock does not hold between machines, or not
+// after a lost connection: NFS, SMB, SMB2, CIFS, AFS, Ceph, 9P.
+func network() map[int64]string {
+	return map[int64]string{0x6969: "NFS", 0x517b: "SMB", 0xfe534d42: "SMB", 0xff534d42: "CIFS", 0x5346414f: "AFS", 0x00c36400: "Ceph", 0x01021997: "9P"}
+}
+
+// Take implements Home. The kernel gives the lease back when the process ends, however it ends.
+func (r Root) Take(ctx context.Context, o Owner, queue func(Owner, int)) (Lease, error) {
+	if err := host.MkdirAll(r.Files, r.dir(), 0o755); err != nil {
+		return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+	}
+	space, err := r.Files.Space(r.dir())
+	if err != nil {
+		return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+	}
+	if name := network()[space.Type]; name != "" {
+		return nil, fmt.Errorf("cannot take the lease of %s: it lies on %s, where a file lock does not exclude other machines", r.Path, name)
+	}
+	l, err := r.tryLease(o)
+	if held := (*Held)(nil); errors.As(err, &held) && queue != nil {
+		l, err = r.wait(ctx, o, queue)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// tryLease takes the lease if it is free.
+func (r Root) tryLease(o Owner) (*rootLease, error) {
+	for {
+		f, err := r.Files.Open(r.dir("lease"), os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+		}
+		switch got, err := host.TryLock(f); {
+		case err != nil:
+			f.Close()
+			return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+		case !got:
+			by := readOwner(f)
+			f.Close()
+			return nil, &Held{Target: r.Target(), By: by}
+		}
+		l := &rootLease{root: r, f: f}
+		if l.Check(context.Background()) != nil { // the file was replaced between open and lock
+			f.Close()
+			continue
+		}
+		return l, l.sign(o)
+	}
+}
+
+func readOwner(f io.ReadSeeker) Owner {
+	var o Owner
+	if _, err := f.Seek(0, io.SeekStart); err == nil {
+		b, _ := io.ReadAll(io.LimitReader(f, 64<<10))
+		json.Unmarshal(b, &o) // what is being written right now reads as nobody
+	}
+	return o
+}
+
+// Logs implements Home.
+func (r Root) Logs(context.Context) ([]string, error) { return listLogs(r.Files, r.dir("runs")) }
+
+// Read implements Home.
+func (r Root) Read(_ context.Context, run string) ([]event.Record, error) {
+	return readLog(r.Files, r.dir("runs"), run)
+}
+
+// Blob implements Home.
+func (r Root) Blob(_ context.Context, digest string) ([]byte, error) {
+	b, err := host.ReadFile(r.Files, r.dir("runs", filepath.Base(digest)+".blob"), 1<<30)
+	if err == nil && host.SHA256(b) != digest {
+		err = fmt.Errorf("cannot read the blob %s: its bytes have another digest", digest)
+	}
+	return b, err
+}
+
+type rootLease struct {
+	root Root
+	f    host.File
+}
+
+func (l *rootLease) sign(o Owner) error {
+	b, err := json.Marshal(o)
+	if err == nil {
+		err = l.f.Truncate(0)
+	}
+	if err == nil {
+		_, err = l.f.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		_, err = l.f.Write(b)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot sign the lease of %s: %w", l.root.Path, err), l.f.Close())
+	}
+	return nil
+}
+
+// Check implements Lease: somebody may have removed the file, or the whole root, and another run locked a new one.
+func (l *rootLease) Check(context.Context) error {
+	held, err := l.f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	there, err := l.root.Files.Stat(l.root.dir("lease"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err != nil || !os.SameFile(held, there) {
+		return fmt.Errorf("%w: %s was removed or replaced", ErrLost, l.root.dir("lease"))
+	}
+	return nil
+}
+
+// Open implements Lease.
+func (l *rootLease) Open(ctx context.Context, run string) (Writer, error) {
+	if err := l.Check(ctx); err != nil {
+		return nil, err
+	}
+	return openFile(l.root.Files, l.root.dir("runs"), run+logSuffix, reserve)
+}
+
+// Drop implements Lease.
+func (l *rootLease) Drop(ctx context.Context, run string) error {
+	if err := l.Check(ctx); err != nil {
+		return err
+	}
+	return l.root.Files.Remove(l.root.dir("runs", run+logSuffix))
+}
+
+// Release implements Lease.
+func (l *rootLease) Release() error {
+	if err := l.f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}

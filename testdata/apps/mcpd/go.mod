@@ -1,0 +1,3 @@
+module mcpd
+
+go 1.26

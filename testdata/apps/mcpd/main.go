@@ -1,0 +1,89 @@
+// Command mcpd is a small server to be deployed by tests: it answers for its health, its metrics, its version and the
+// first words of the Model Context Protocol, and it misbehaves on request. It keeps no data and refuses no client.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// Stamped at build time: -ldflags "-X main.version=1.2.0 -X main.fault=health=unhealthy,slow_start=3s".
+var (
+	version = "dev"
+	fault   = ""
+)
+
+// drain is how long requests in flight may take to end after SIGTERM.
+const drain = 2 * time.Second
+
+func main() {
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "8080"
+	}
+	listen := flag.String("listen", "127.0.0.1:"+port, "address to listen on")
+	flag.Parse()
+	faults, err := parseFaults(fault, os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mcpd:", err)
+		os.Exit(2)
+	}
+	if err := run(*listen, faults); err != nil {
+		fmt.Fprintln(os.Stderr, "mcpd:", err)
+		os.Exit(1)
+	}
+}
+
+func run(addr string, f faults) error {
+	if f.crashAfter > 0 {
+		time.AfterFunc(f.crashAfter, crash)
+	}
+	stop, cancel := stopping(f.ignoreTerm)
+	defer cancel()
+	select {
+	case <-time.After(f.slowStart):
+	case <-stop.Done():
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("mcpd %s listens on %s\n", version, l.Addr())
+	s := &http.Server{Handler: newApp(version, f, time.Now()).routes(), ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	select {
+	case err := <-served:
+		return err
+	case <-stop.Done():
+	}
+	late, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	if err := s.Shutdown(late); errors.Is(err, context.DeadlineExceeded) {
+		s.Close()
+	}
+	fmt.Printf("mcpd %s stops\n", version)
+	return nil
+}
+
+func stopping(ignoreTerm bool) (context.Context, context.CancelFunc) {
+	if ignoreTerm {
+		signal.Ignore(syscall.SIGTERM)
+		return signal.NotifyContext(context.Background(), os.Interrupt)
+	}
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+func crash() {
+	fmt.Fprintln(os.Stderr, "panic: mcpd was told to crash\n\ngoroutine 1 [running]:\nmain.crash()")
+	os.Exit(3)
+}
