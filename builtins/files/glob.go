@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -32,8 +31,10 @@ func (g Glob) Check() error {
 	if g.Pattern == "" || path.IsAbs(g.Pattern) || slices.Contains(strings.Split(g.Pattern, "/"), "..") {
 		return fmt.Errorf("pattern: want a pattern inside the project, got %q", g.Pattern)
 	}
-	if _, err := path.Match(g.Pattern, ""); err != nil {
-		return fmt.Errorf("pattern: %q has a [ without its ], or a \\ at its end", g.Pattern)
+	for part := range strings.SplitSeq(g.Pattern, "/") {
+		if _, err := path.Match(part, ""); err != nil {
+			return fmt.Errorf("pattern: %q has a [ without its ], or a \\ at its end", part)
+		}
 	}
 	return nil
 }
@@ -112,6 +113,6 @@ func matches(pattern, name string) bool {
 	if strings.HasPrefix(name, ".") && !strings.HasPrefix(strings.TrimPrefix(pattern, `\`), ".") {
 		return false
 	}
-	ok, err := path.Match(pattern, name)
-	return ok && !errors.Is(err, path.ErrBadPattern)
+	ok, _ := path.Match(pattern, name) // Check has seen that the pattern is one
+	return ok
 }

@@ -92,7 +92,7 @@ func (w Wait) Do(ctx context.Context, h *host.Host) (Result, error) {
 }
 
 // The shortest and the longest time between two tries. Between them it is an eighth of the time that has passed, so
-// that a wait is seldom an eighth longer than it had to be.
+// that a wait is seldom an eighth longer than it had to be, or a twentieth of the time that answers must stay good.
 const (
 	quickest = 25 * time.Millisecond
 	slowest  = time.Second
@@ -142,11 +142,11 @@ func (v *vigil) settled(now time.Time) bool {
 // pause is the time to the next try, which leaves time for it; false where there is none.
 func (v *vigil) pause(now time.Time) (time.Duration, bool) {
 	left := v.deadline.Sub(now)
-	turn := v.start
+	step := now.Sub(v.start) / 8
 	if v.streak > 0 {
-		turn = v.since
+		step = v.probe.StableFor.D() / 20
 	}
-	step := min(max(now.Sub(turn)/8, quickest), slowest)
+	step = min(max(step, quickest), slowest)
 	if rest := v.since.Add(v.probe.StableFor.D()).Sub(now); v.streak > 0 && 0 < rest && rest < left {
 		return min(step, rest), true
 	}

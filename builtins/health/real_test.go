@@ -1,0 +1,251 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// machine is this one.
+func machine(t *testing.T) *host.Host {
+	t.Helper()
+	boot, err := host.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &host.Host{Net: host.Internet{}, Procs: host.Linux{Boot: boot}, Clock: host.SystemClock{},
+		Project: t.TempDir(), Env: os.Environ()}
+}
+
+func onBase(base string) func(*Probe) { return func(p *Probe) { p.Base = base } }
+
+func within(d time.Duration) func(*Probe) { return func(p *Probe) { p.Within = op.Duration(d) } }
+
+func serves(t *testing.T, f http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// mcpd starts the application that tests deploy, on a port that was free, and gives its base.
+func mcpd(t *testing.T, env ...string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "mcpd")
+	build := exec.Command("go", "build", "-C", "../../testdata/apps/mcpd", "-ldflags", "-X main.version=1.2.0", "-o", bin, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	addr := freePort(t)
+	c := exec.Command(bin, "-listen", addr)
+	c.Env = append(os.Environ(), env...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	return "http://" + addr
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestRealService(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		env     []string
+		change  func(*Probe)
+		version string
+		want    string // of the error; "" for none
+	}{
+		{name: "slow start", env: []string{"MCPD_SLOW_START=300ms"}, version: "1.2.0"},
+		{name: "stays healthy", change: stable(300 * time.Millisecond)},
+		{name: "wrong version", version: "1.3.0", want: "200 healthy, version 1.2.0, want 1.3.0 ("},
+		{name: "unhealthy", env: []string{"MCPD_HEALTH=unhealthy"}, want: "503 unhealthy: database: connection to 127.0.0.1:5432 refused ("},
+		{name: "degraded", env: []string{"MCPD_HEALTH=degraded"}, want: "200 degraded, want healthy: database: connection"},
+		{name: "degraded, accepted", env: []string{"MCPD_HEALTH=degraded"}, change: accept("healthy", "degraded")},
+		{name: "garbage", env: []string{"MCPD_GARBAGE=1"}, want: "200, the body is no JSON ("},
+		{name: "brackets", env: []string{"MCPD_BRACKETS=1"}, want: "200, the body is over 1MiB long ("},
+		{name: "redirect", env: []string{"MCPD_REDIRECT=1"}, want: "302 to /login ("},
+		{name: "dies", env: []string{"MCPD_CRASH_AFTER=150ms"}, change: stable(600 * time.Millisecond),
+			want: "does not stay healthy for 600ms within 700ms: connection refused ("},
+		{name: "never there", env: []string{"MCPD_SLOW_START=1h"}, want: "is not healthy after 700ms: connection refused ("},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := probe(onBase(mcpd(t, c.env...)), within(700*time.Millisecond))
+			if c.want == "" {
+				p.Within = op.Duration(20 * time.Second)
+			}
+			if c.change != nil {
+				c.change(&p)
+			}
+			start := time.Now()
+			r, err := Wait{Probe: p, Version: c.version}.Do(t.Context(), machine(t))
+			switch {
+			case c.want == "" && (err != nil || r.Version != "1.2.0"):
+				t.Errorf("%+v, %v", r, err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("error %v", err)
+			case c.want != "" && time.Since(start) > time.Second:
+				t.Errorf("took %s", time.Since(start))
+			}
+		})
+	}
+}
+
+func TestRealHangingServer(t *testing.T) {
+	release := make(chan struct{})
+	base := serves(t, func(http.ResponseWriter, *http.Request) { <-release })
+	t.Cleanup(func() { close(release) })
+	p := probe(onBase(base), within(500*time.Millisecond), func(p *Probe) { p.PerTry = op.Duration(100 * time.Millisecond) })
+	start := time.Now()
+	_, err := Wait{Probe: p}.Do(t.Context(), machine(t))
+	if err == nil || !strings.Contains(err.Error(), "no answer within 100ms (") || time.Since(start) > 600*time.Millisecond {
+		t.Errorf("%v after %s", err, time.Since(start))
+	}
+}
+
+func TestRealServerThatTrickles(t *testing.T) {
+	base := serves(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			io.WriteString(w, " ")
+			w.(http.Flusher).Flush()
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	p := probe(onBase(base), within(300*time.Millisecond))
+	if _, err := (Wait{Probe: p}).Do(t.Context(), machine(t)); err == nil || !strings.Contains(err.Error(), "no answer within 300ms (1 of 1 answers)") {
+		t.Error(err)
+	}
+}
+
+func TestRealServerThatHangsUp(t *testing.T) {
+	base := serves(t, func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			c.Close()
+		}
+	})
+	r, err := Check{Probe: probe(onBase(base))}.Do(t.Context(), machine(t))
+	if err != nil || r.Healthy || r.Answer != "the connection ends before the answer does" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestRealCancel(t *testing.T) {
+	release, asked := make(chan struct{}), make(chan struct{}, 1)
+	base := serves(t, func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-release
+	})
+	t.Cleanup(func() { close(release) })
+	why := errors.New("asked to stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var stopped time.Time
+	go func() {
+		<-asked
+		stopped = time.Now()
+		cancel(why)
+	}()
+	_, err := Wait{Probe: probe(onBase(base))}.Do(ctx, machine(t))
+	if !errors.Is(err, why) || time.Since(stopped) > 100*time.Millisecond {
+		t.Errorf("%v, %s after", err, time.Since(stopped))
+	}
+}
+
+func TestRealTCP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := probe(func(p *Probe) { p.Path = "tcp://" + l.Addr().String() }, within(300*time.Millisecond))
+	if r, err := (Wait{Probe: p}).Do(t.Context(), machine(t)); err != nil || r.Answer != "accepts connections" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	l.Close()
+	if _, err := (Wait{Probe: p}).Do(t.Context(), machine(t)); err == nil || !strings.Contains(err.Error(), "connection refused (") {
+		t.Error(err)
+	}
+}
+
+func command(argv ...string) Probe {
+	p := DefaultProbe()
+	p.Command = argv
+	return p
+}
+
+func TestRealCommand(t *testing.T) {
+	m, h := machine(t), &heard{}
+	ctx := op.WithSpeaker(t.Context(), h)
+	script := "test -e ready && exit 0; touch ready; echo one; echo not ready >&2; exit 4"
+	r, err := Wait{Probe: command("sh", "-c", script)}.Do(ctx, m)
+	if err != nil || r.Tries != 2 || h.children != 2 || strings.Join(h.lines, "|") != "exit 4: not ready|exit 0" {
+		t.Errorf("%+v, %v, %d on record, output %q", r, err, h.children, h.lines)
+	}
+	if r, err := (Check{Probe: command("sh", "-c", "kill -9 $$")}).Do(ctx, m); err != nil || r.Healthy || r.Answer != "ended by signal: killed" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := (Wait{Probe: command("no-such-program")}).Do(ctx, m); err == nil || !strings.Contains(err.Error(), "it is not in PATH") {
+		t.Errorf("a wait for a program that is not there: %v", err)
+	}
+	r, err = Check{Probe: command("sh", "-c", "yes | head -c 10000000; echo end; exit 1")}.Do(ctx, m)
+	if err != nil || r.Answer != "exit 1: end" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestRealCommandThatHangs(t *testing.T) {
+	p := command("sh", "-c", "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done")
+	p.Within = op.Duration(400 * time.Millisecond)
+	m, start := machine(t), time.Now()
+	_, err := Wait{Probe: p}.Do(t.Context(), m)
+	if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "no answer within 400ms") || took > 500*time.Millisecond {
+		t.Errorf("%v after %s", err, took)
+	}
+	pid, err := os.ReadFile(filepath.Join(m.Project, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("/proc/" + strings.TrimSpace(string(pid))); err == nil {
+		t.Errorf("process %s is left", pid)
+	}
+}
+
+// A command that ends only by being killed must be on record before it runs; without the record it does not run.
+func TestCommandWithoutARecordDoesNotRun(t *testing.T) {
+	m := machine(t)
+	full := errors.New("no space left on device")
+	_, err := Wait{Probe: command("touch", "ran")}.Do(op.WithSpeaker(t.Context(), deaf{err: full}), m)
+	if _, statErr := os.Stat(filepath.Join(m.Project, "ran")); !errors.Is(err, full) || statErr == nil {
+		t.Errorf("%v, ran: %v", err, statErr == nil)
+	}
+}
+
+type deaf struct {
+	op.Silent
+	err error
+}
+
+func (d deaf) Child(op.Child) error { return d.err }
