@@ -6,6 +6,7 @@ package build
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/erlmcp/runner/runtime/builtin"
@@ -22,7 +23,7 @@ func Family(h *host.Host) builtin.Family {
 		op.Make(h, Go{Package: ".", Timeout: defaultTimeout}),
 		op.Make(h, Command{Timeout: defaultTimeout}),
 		op.Read(h, File{}),
-		builtin.ValueSpec{Name: "go", Global: true, Proto: GoSource{Package: ".", Tests: []string{"go", "test", "./..."}}},
+		builtin.ValueSpec{Name: "go", Global: true, Proto: GoSource{Tests: []string{"go", "test", "./..."}}},
 		builtin.ValueSpec{Name: "command", Global: true, Proto: CommandSource{}},
 	)
 }
@@ -72,7 +73,7 @@ func checkVersion(name, version string) error {
 var namePattern = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z.+_~-]{0,99}$`)
 
 func checkName(name, file string) error {
-	if !namePattern.MatchString(file) || file == record || file == used {
+	if !namePattern.MatchString(file) || slices.Contains([]string{record, used, stamped, lock}, file) {
 		return fmt.Errorf("%s: want the name of a file, without a folder, got %q", name, file)
 	}
 	return nil

@@ -17,12 +17,13 @@ import (
 )
 
 const (
-	folder = ".runner/builds" // in the project; a folder for each input digest
-	record = "artifact.json"  // in that folder: what is beside it
-	used   = "used"           // in that folder: a number, higher for each later use
-	lock   = "lock"           // in a folder that is being made: held by its maker
-	making = ".new-"          // begins the name of a folder that is being made
-	kept   = 10               // builds are kept, the last used ones
+	folder  = ".runner/builds" // in the project; a folder for each input digest
+	record  = "artifact.json"  // in that folder: what is beside it
+	used    = "used"           // in that folder: a number, higher for each later use
+	stamped = "stamp"          // in that folder: what a plan knows the build by
+	lock    = "lock"           // in that folder: held by its maker while it is being made
+	making  = ".new-"          // begins the name of a folder that is being made
+	kept    = 10               // builds are kept, the last used ones
 )
 
 // store is the folder of builds.
@@ -37,16 +38,29 @@ func (s store) path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
 }
 
+// entry is the record beside an artifact. A program that lost its executable bit is not what was made, though a file's
+// digest does not show it.
+type entry struct {
+	Artifact artifact.Artifact `json:"artifact"`
+	Program  bool              `json:"program"`
+}
+
+func (s store) program(name string) bool {
+	info, err := s.h.Files.Stat(name)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
 // find gives the artifact of an input, unless it was never made, or is no longer what was made.
 func (s store) find(input string) (artifact.Artifact, bool) {
-	var a artifact.Artifact
+	var e entry
 	b, err := host.ReadFile(s.h.Files, s.path(input, record), 64<<10)
-	if err != nil || json.Unmarshal(b, &a) != nil || checkName("", a.Name) != nil {
-		return a, false
+	if err != nil || json.Unmarshal(b, &e) != nil || checkName("", e.Artifact.Name) != nil {
+		return e.Artifact, false
 	}
+	a := e.Artifact
 	a.Path = s.path(input, a.Name)
 	digest, size, err := artifact.Digest(s.h.Files, a.Path)
-	return a, err == nil && digest == a.Digest && size == int64(a.Size)
+	return a, err == nil && digest == a.Digest && size == int64(a.Size) && s.program(a.Path) == e.Program
 }
 
 // make has fill put the artifact, under its name, into a new folder, and keeps that under the input's digest as one
@@ -69,7 +83,7 @@ func (s store) make(ctx context.Context, input string, key op.Key, a artifact.Ar
 	if err := op.Half(ctx, "built"); err != nil {
 		return a, err
 	}
-	if err := s.keep(dir, input, a); err != nil {
+	if err := s.keep(dir, input, &a); err != nil {
 		return a, fmt.Errorf("cannot keep the build: %w", artifact.Plainly(err))
 	}
 	return a, nil
@@ -77,10 +91,10 @@ func (s store) make(ctx context.Context, input string, key op.Key, a artifact.Ar
 
 // begin makes the folder that a build is made in, and holds its lock: who finds the lock free finds a dead build.
 func (s store) begin(dir string) (host.File, error) {
-	if err := host.MkdirAll(s.h.Files, s.dir, 0o755); err != nil {
+	if err := host.MkdirAll(s.h.Files, s.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := host.WriteFile(s.h.Files, s.path(".gitignore"), []byte("*\n"), 0o644); err != nil {
+	if err := s.put(s.path(".gitignore"), "*\n"); err != nil {
 		return nil, err
 	}
 	if err := host.RemoveAll(s.h.Files, dir); err != nil {
@@ -93,31 +107,43 @@ func (s store) begin(dir string) (host.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := host.TryLock(f); err != nil {
+	free, err := host.TryLock(f)
+	if err == nil && !free {
+		err = errors.New("another run is making it")
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-func (s store) keep(dir, input string, a artifact.Artifact) error {
-	b, err := json.MarshalIndent(a, "", "  ")
+// put writes a few bytes that may be lost. Two runs may do so at once, as a build is under no lease.
+func (s store) put(name, text string) error {
+	f, err := s.h.Files.Open(name, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := host.WriteFile(s.h.Files, filepath.Join(dir, record), append(b, '\n'), 0o644); err != nil {
+	_, err = f.Write([]byte(text))
+	return errors.Join(err, f.Close())
+}
+
+func (s store) keep(dir, input string, a *artifact.Artifact) error {
+	b, err := json.MarshalIndent(entry{*a, s.program(filepath.Join(dir, a.Name))}, "", "  ")
+	if err != nil {
 		return err
 	}
-	if err := s.h.Files.Remove(filepath.Join(dir, lock)); err != nil {
+	if err := host.WriteFile(s.h.Files, filepath.Join(dir, record), append(b, '\n'), 0o600); err != nil {
 		return err
 	}
-	if err := host.RemoveAll(s.h.Files, s.path(input)); err != nil { // find has seen that it is not whole
+	if other, found := s.find(input); found { // another run was faster
+		*a = other
+		return host.RemoveAll(s.h.Files, dir)
+	}
+	if err := host.RemoveAll(s.h.Files, s.path(input)); err != nil {
 		return err
 	}
 	if err := s.h.Files.Rename(dir, s.path(input)); err != nil {
-		if _, found := s.find(input); !found { // another run was faster
-			return err
-		}
-		return host.RemoveAll(s.h.Files, dir)
+		return err
 	}
 	return s.h.Files.SyncDir(s.dir)
 }
@@ -142,7 +168,7 @@ func (s store) use(input string) error {
 		newest = max(newest, n)
 	}
 	last[input] = newest + 1
-	err = errors.Join(err, host.WriteFile(s.h.Files, s.path(input, used), []byte(strconv.Itoa(newest+1)+"\n"), 0o644))
+	err = errors.Join(err, s.put(s.path(input, used), fmt.Sprintf("%020d\n", newest+1)))
 	return errors.Join(err, s.prune(last))
 }
 
@@ -171,7 +197,7 @@ func (s store) lastUse(name string) int {
 // sweep removes what a dead build left.
 func (s store) sweep(name string) error {
 	f, err := s.h.Files.Open(s.path(name, lock), os.O_RDWR, 0)
-	if err != nil { // its maker is between two steps, or died there; the next attempt of its key removes it
+	if err != nil { // its maker is about to make it
 		return nil
 	}
 	defer f.Close()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ type Cmd struct {
 	Timeout time.Duration
 	Key     op.Key
 	Keep    int  // Keep when 0
-	Quiet   bool // shows nothing and keeps no file: for what an op only asks
+	Quiet   bool // shows and announces nothing, keeps no file: for what an op only asks
 }
 
 // Ran is a program that came to its end.
@@ -61,7 +62,9 @@ func Run(ctx context.Context, h *host.Host, c Cmd) (Ran, error) {
 		return Ran{}, fmt.Errorf("cannot keep the output of %s: %w", Line(c.Argv), err)
 	}
 	cmd.Stdout, cmd.Stderr = out.stdout(), out.stderr()
-	op.Waiting(ctx, Line(c.Argv), h.Clock.Now().Add(c.Timeout))
+	if !c.Quiet {
+		op.Waiting(ctx, Line(c.Argv), h.Clock.Now().Add(c.Timeout))
+	}
 	late := fmt.Errorf("it ran longer than %s", op.Duration(c.Timeout))
 	limited, cancel := h.Clock.Timeout(ctx, c.Timeout, late)
 	defer cancel()
@@ -85,11 +88,28 @@ func (c Cmd) process(h *host.Host) (host.Cmd, error) {
 	if err != nil {
 		return host.Cmd{}, err
 	}
+	if err := CheckDir(h, c.Dir); err != nil {
+		return host.Cmd{}, err
+	}
 	p := host.Cmd{Argv: c.Argv, Dir: h.Abs(c.Dir), Env: env}
 	if stdin != "" {
 		p.Stdin = strings.NewReader(stdin)
 	}
 	return p, nil
+}
+
+// CheckDir refuses a folder that no program can be run in; the error of the machine would name the program.
+func CheckDir(h *host.Host, dir string) error {
+	info, err := h.Files.Stat(h.Abs(dir))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("cannot work in %s: it does not exist", h.Abs(dir))
+	case err != nil:
+		return fmt.Errorf("cannot work in %s: %w", h.Abs(dir), err)
+	case !info.IsDir():
+		return fmt.Errorf("cannot work in %s: it is no directory", h.Abs(dir))
+	}
+	return nil
 }
 
 // environment is what the run inherited, with c's variables in place of those of the same names.

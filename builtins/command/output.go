@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +104,9 @@ func (o *output) close() Ran {
 	}
 	if o.lost != nil {
 		r.Path = ""
+		if p := (*fs.PathError)(nil); errors.As(o.lost, &p) {
+			o.lost = p.Err
+		}
 		fmt.Fprintf(o.show, "the whole output is not kept: %v\n", o.lost)
 	}
 	o.show.Close()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
@@ -25,7 +26,7 @@ type Answer struct {
 	Body     string // its start, printable
 	Hint     string // what the probe's author may have meant
 	Document Document
-	late     bool // there was no answer in time
+	late     bool
 }
 
 // Judge decides whether a response, or the error in its place, is a good answer to the probe, and from the version that
@@ -135,10 +136,12 @@ func several(f []Subsystem, most int) string {
 	return strings.Join(parts, "; ")
 }
 
-// late says that there was no answer in time.
-type late struct{ after op.Duration }
+// late says that there was no answer in that time.
+type late time.Duration
 
-func (l late) Error() string { return "no answer within " + l.after.String() }
+func (l late) Error() string {
+	return "no answer within " + op.Duration(time.Duration(l).Round(time.Millisecond)).String()
+}
 
 // inWords says why there was no answer.
 func inWords(err error) string {

@@ -85,7 +85,7 @@ func TestJudge(t *testing.T) {
 		{"no JSON for a value", 200, "OK", nil, probe(holds("a", "b")), "", false, "200, the body is no JSON"},
 		{"status by value", 200, `{"status":"UP"}`, nil, probe(holds("status", "UP")), "", true, "200 UP"},
 		{"refused", 0, "", errors.New("dial: connection refused"), probe(), "", false, "connection refused"},
-		{"late", 0, "", late{op.Duration(5 * time.Second)}, probe(), "", false, "no answer within 5s"},
+		{"late", 0, "", late(5 * time.Second), probe(), "", false, "no answer within 5s"},
 		{"closed", 0, "", io.EOF, probe(), "", false, "the connection ends before the answer does"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

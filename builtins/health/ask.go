@@ -32,14 +32,14 @@ func ask(ctx context.Context, h *host.Host, p Probe, version string, limit time.
 }
 
 func (p Probe) get(ctx context.Context, h *host.Host, version string, limit time.Duration) Answer {
-	ctx, cancel := h.Clock.Timeout(ctx, limit, late{op.Duration(limit)})
+	ctx, cancel := h.Clock.Timeout(ctx, limit, late(limit))
 	defer cancel()
 	r, err := h.Net.Do(ctx, host.Request{URL: p.url(), Header: map[string]string{"Accept": "application/json, */*"}})
 	return Judge(r, err, p, version)
 }
 
 func (p Probe) dial(ctx context.Context, h *host.Host, limit time.Duration) Answer {
-	ctx, cancel := h.Clock.Timeout(ctx, limit, late{op.Duration(limit)})
+	ctx, cancel := h.Clock.Timeout(ctx, limit, late(limit))
 	defer cancel()
 	if err := h.Net.Dial(ctx, p.tcp()); err != nil {
 		return Judge(host.Response{}, err, p, "")
@@ -50,7 +50,7 @@ func (p Probe) dial(ctx context.Context, h *host.Host, limit time.Duration) Answ
 // run keeps a tenth of the limit for a command that has to be ended.
 func (p Probe) run(ctx context.Context, h *host.Host, limit time.Duration) (Answer, error) {
 	grace := limit / 10
-	ctx, cancel := h.Clock.Timeout(ctx, limit-grace, late{op.Duration(limit)})
+	ctx, cancel := h.Clock.Timeout(ctx, limit-grace, late(limit))
 	defer cancel()
 	said := &ending{most: 1 << 10}
 	cmd := host.Cmd{Argv: p.Command, Dir: h.Project, Env: h.Env, Stdout: said, Stderr: said, Grace: grace}
@@ -63,7 +63,7 @@ func (p Probe) run(ctx context.Context, h *host.Host, limit time.Duration) (Answ
 	case err != nil:
 		return Answer{}, err
 	}
-	a := Answer{Good: exit.Code == 0 && exit.Signal == "", Text: exit.String(), Body: printable(said.text(), 200)}
+	a := Answer{Good: exit == host.Exit{}, Text: exit.String(), Body: printable(said.text(), 200)}
 	if !a.Good && said.lastLine() != "" {
 		a.Text += ": " + said.lastLine()
 	}

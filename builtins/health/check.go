@@ -18,6 +18,7 @@ type Check struct {
 
 // Result is the answer that a check got, or the one that ended a wait.
 type Result struct {
+	_       op.Doc             `doc:"The answer that a check got, or the one that ended a wait."`
 	Healthy bool               `json:"healthy" doc:"Whether the answer was good."`
 	Status  string             `json:"status,omitempty" doc:"The health document's status: healthy, degraded, unhealthy."`
 	Version string             `json:"version,omitempty" doc:"The version that answered, where it says so."`
@@ -62,3 +63,6 @@ func (c Check) Do(ctx context.Context, h *host.Host) (Result, error) {
 	}
 	return a.result(1, h.Clock.Now().Sub(start)), nil
 }
+
+// IsHealthy implements op.Judged.
+func (r Result) IsHealthy() bool { return r.Healthy }

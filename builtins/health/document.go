@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // maxDepth is how deep a body's JSON may nest: a health document needs four.
@@ -21,9 +23,10 @@ const maxEntries = 200
 
 // Subsystem is one check within a health document.
 type Subsystem struct {
-	Name    string `json:"name"`
-	Status  string `json:"status"`
-	Message string `json:"message,omitempty"`
+	_       op.Doc `doc:"One check within a health document."`
+	Name    string `json:"name" doc:"Its name: database."`
+	Status  string `json:"status" doc:"What it says of itself."`
+	Message string `json:"message,omitempty" doc:"Why, where it says so."`
 }
 
 func (s Subsystem) String() string {

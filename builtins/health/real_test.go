@@ -40,17 +40,23 @@ func serves(t *testing.T, f http.HandlerFunc) string {
 	return s.URL
 }
 
-// mcpd starts the application that tests deploy, on a port that was free, and gives its base.
-func mcpd(t *testing.T, env ...string) string {
+// buildMcpd builds the application that tests deploy.
+func buildMcpd(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "mcpd")
 	build := exec.Command("go", "build", "-C", "../../testdata/apps/mcpd", "-ldflags", "-X main.version=1.2.0", "-o", bin, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return bin
+}
+
+// start starts it on a port that was free, and gives its base.
+func start(t *testing.T, bin, env string) string {
+	t.Helper()
 	addr := freePort(t)
 	c := exec.Command(bin, "-listen", addr)
-	c.Env = append(os.Environ(), env...)
+	c.Env = append(os.Environ(), env)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -71,44 +77,56 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestRealService(t *testing.T) {
+func TestRealAnswers(t *testing.T) {
+	bin, m := buildMcpd(t), machine(t)
+	for env, want := range map[string]string{
+		"MCPD_HEALTH=unhealthy": "503 unhealthy: database: connection to 127.0.0.1:5432 refused",
+		"MCPD_HEALTH=degraded":  "200 degraded, want healthy: database: connection to 127.0.0.1:5432 refused",
+		"MCPD_GARBAGE=1":        "200, the body is no JSON",
+		"MCPD_BRACKETS=1":       "200, the body is over 1MiB long",
+		"MCPD_REDIRECT=1":       "302 to /login",
+	} {
+		p := probe(onBase(start(t, bin, env)))
+		listens := p
+		listens.Path, listens.Base = strings.Replace(p.Base, "http:", "tcp:", 1), ""
+		if _, err := (Wait{Probe: listens}).Do(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := (Check{Probe: p}).Do(t.Context(), m); err != nil || r.Healthy || r.Answer != want {
+			t.Errorf("%s: %+v, %v", env, r, err)
+		}
+	}
+}
+
+func TestRealWaits(t *testing.T) {
+	bin := buildMcpd(t)
 	for _, c := range []struct {
-		name    string
-		env     []string
-		change  func(*Probe)
-		version string
-		want    string // of the error; "" for none
+		name, env, version string
+		stable             time.Duration
+		want               string // of the error; "" for none
 	}{
-		{name: "slow start", env: []string{"MCPD_SLOW_START=300ms"}, version: "1.2.0"},
-		{name: "stays healthy", change: stable(300 * time.Millisecond)},
+		{name: "slow start", env: "MCPD_SLOW_START=300ms", version: "1.2.0"},
+		{name: "stays healthy", stable: 300 * time.Millisecond},
 		{name: "wrong version", version: "1.3.0", want: "200 healthy, version 1.2.0, want 1.3.0 ("},
-		{name: "unhealthy", env: []string{"MCPD_HEALTH=unhealthy"}, want: "503 unhealthy: database: connection to 127.0.0.1:5432 refused ("},
-		{name: "degraded", env: []string{"MCPD_HEALTH=degraded"}, want: "200 degraded, want healthy: database: connection"},
-		{name: "degraded, accepted", env: []string{"MCPD_HEALTH=degraded"}, change: accept("healthy", "degraded")},
-		{name: "garbage", env: []string{"MCPD_GARBAGE=1"}, want: "200, the body is no JSON ("},
-		{name: "brackets", env: []string{"MCPD_BRACKETS=1"}, want: "200, the body is over 1MiB long ("},
-		{name: "redirect", env: []string{"MCPD_REDIRECT=1"}, want: "302 to /login ("},
-		{name: "dies", env: []string{"MCPD_CRASH_AFTER=150ms"}, change: stable(600 * time.Millisecond),
-			want: "does not stay healthy for 600ms within 700ms: connection refused ("},
-		{name: "never there", env: []string{"MCPD_SLOW_START=1h"}, want: "is not healthy after 700ms: connection refused ("},
+		{name: "dies", env: "MCPD_CRASH_AFTER=500ms", stable: 1400 * time.Millisecond,
+			want: "does not stay healthy for 1.4s within 1.5s: connection refused ("},
+		{name: "never there", env: "MCPD_SLOW_START=1h", want: "is not healthy after 1.5s: connection refused ("},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := probe(onBase(mcpd(t, c.env...)), within(700*time.Millisecond))
+			t.Parallel()
+			p := probe(onBase(start(t, bin, c.env)), within(1500*time.Millisecond), stable(c.stable))
 			if c.want == "" {
 				p.Within = op.Duration(20 * time.Second)
 			}
-			if c.change != nil {
-				c.change(&p)
-			}
-			start := time.Now()
+			began := time.Now()
 			r, err := Wait{Probe: p, Version: c.version}.Do(t.Context(), machine(t))
 			switch {
 			case c.want == "" && (err != nil || r.Version != "1.2.0"):
 				t.Errorf("%+v, %v", r, err)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 				t.Errorf("error %v", err)
-			case c.want != "" && time.Since(start) > time.Second:
-				t.Errorf("took %s", time.Since(start))
+			case c.want != "" && time.Since(began) > 1700*time.Millisecond:
+				t.Errorf("took %s", time.Since(began))
 			}
 		})
 	}

@@ -144,10 +144,11 @@ func TestUnhealthySaysAll(t *testing.T) {
 
 func TestStableFor(t *testing.T) {
 	s := newService(until(2*time.Second, dbDown, goodDoc))
+	s.takes = 7 * time.Millisecond
 	_, err := Wait{Probe: probe(stable(5 * time.Second))}.Do(t.Context(), s.host())
-	first := s.asked[slices.IndexFunc(s.asked, func(d time.Duration) bool { return d >= 2*time.Second })]
-	if err != nil || s.now() != first+5*time.Second {
-		t.Errorf("%v: good since %s, done at %s", err, first, s.now())
+	since := s.takes + s.asked[slices.IndexFunc(s.asked, func(d time.Duration) bool { return d >= 2*time.Second })]
+	if err != nil || s.asked[len(s.asked)-1] != since+5*time.Second {
+		t.Errorf("%v: good since %s, done at %s", err, since, s.now())
 	}
 }
 
@@ -180,12 +181,13 @@ func TestFlapping(t *testing.T) {
 	}
 }
 
-// The stretch of good answers may end exactly at the deadline.
+// The stretch of good answers may end just before the deadline.
 func TestStableUntilTheDeadline(t *testing.T) {
-	s := newService(until(0, "", goodDoc))
-	p := probe(stable(59*time.Second + 990*time.Millisecond))
-	if _, err := (Wait{Probe: p}).Do(t.Context(), s.host()); err != nil {
-		t.Error(err)
+	for left := time.Millisecond; left < 2*quickest; left += time.Millisecond {
+		s := newService(until(0, "", goodDoc))
+		if _, err := (Wait{Probe: probe(stable(time.Minute - left))}).Do(t.Context(), s.host()); err != nil {
+			t.Errorf("%s before the deadline: %v", left, err)
+		}
 	}
 }
 
@@ -279,6 +281,9 @@ func TestManyDistinctAnswersFitAScreen(t *testing.T) {
 		t.Fatalf("%d answers, %d of %d forgotten", len(u.Answers), u.Forgotten, u.Tries)
 	}
 	text := err.Error()
+	if !strings.Contains(text, "\n         failing: a: x") || !strings.Contains(text, "; e: yyy") {
+		t.Errorf("the failing subsystems are not all named:\n%s", text)
+	}
 	if lines := strings.Count(text, "\n") + 1; lines > 24 || len(text) > 6000 || !strings.Contains(text, fmt.Sprintf("%6d others, earlier", u.Tries-maxShown)) {
 		t.Errorf("%d lines, %d bytes:\n%s", lines, len(text), text)
 	}
@@ -295,5 +300,31 @@ func TestCancelled(t *testing.T) {
 	}
 	if _, err := (Wait{Probe: probe()}).Do(ctx, s.host()); err != why || len(s.asked) != 3 {
 		t.Errorf("%v after %d tries", err, len(s.asked))
+	}
+	if r, err := (Check{Probe: probe()}).Do(ctx, s.host()); err != why {
+		t.Errorf("a check: %+v, %v", r, err)
+	}
+}
+
+// stubborn is a command that uses up all the time that it is given.
+type stubborn struct {
+	host.Procs
+	clock *hosttest.Clock
+}
+
+// Run implements host.Procs.
+func (s stubborn) Run(ctx context.Context, c host.Cmd, _ func(host.Proc) error) (host.Exit, error) {
+	end, _ := ctx.Deadline()
+	s.clock.Advance(end.Sub(s.clock.Now()) + c.Grace)
+	return host.Exit{}, context.Cause(ctx)
+}
+
+func TestEndingACommandIsInTime(t *testing.T) {
+	s := newService(nil)
+	h := &host.Host{Clock: s.clock, Procs: stubborn{clock: s.clock}}
+	p := command("true")
+	p.Within = op.Duration(7 * time.Second)
+	if _, err := (Wait{Probe: p}).Do(t.Context(), h); err == nil || s.now() != 7*time.Second {
+		t.Errorf("%v at %s", err, s.now())
 	}
 }

@@ -58,8 +58,8 @@ type Recipe interface {
 
 // Probe is how its health is asked for.
 type Probe interface {
-	// Based is the same probe, its path seen from base.
-	Based(base string) any
+	// WithBase is the same probe, its path seen from base.
+	WithBase(base string) any
 }
 
 // Environment is one place where the application runs.
@@ -96,7 +96,7 @@ func (e Environment) Make() (any, error) {
 	if !ok || e.Health == nil {
 		return e, nil
 	}
-	probe, ok := e.Health.Based(host.base()).(Probe)
+	probe, ok := e.Health.WithBase(host.base()).(Probe)
 	if !ok {
 		return e, errors.New("health: the probe does not stay one")
 	}

@@ -48,14 +48,6 @@ type Release struct {
 	Accepted  int       `json:"accepted" doc:"The order of acceptance: the highest is the latest; 0 where it never was."`
 }
 
-// LiveVersion implements op.Live.
-func (r Release) LiveVersion() string {
-	if !r.Live {
-		return ""
-	}
-	return r.Version
-}
-
 // root is the layout of a host root.
 type root struct {
 	h    *host.Host

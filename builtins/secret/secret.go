@@ -57,7 +57,7 @@ func (f File) Make() (any, error) { return secret.File(f.Path), nil }
 
 // Format is the call secret.format.
 type Format struct {
-	_      op.Doc      `doc:"A secret made from another, such as a header from a token. For two places call it twice."`
+	_      op.Doc      `doc:"A secret made from another, such as a header from a token."`
 	Format string      `json:"format" doc:"The text, with one {} where the secret goes: \"Bearer {}\"."`
 	Value  secret.Text `json:"value" doc:"The secret that goes there."`
 }

@@ -82,7 +82,8 @@ func (f *form) bind(c *conversion, args starlark.Tuple, kwargs []starlark.Tuple)
 	}
 	missing := slices.DeleteFunc(required, func(n string) bool { return f.given[n] })
 	if len(missing) > 0 {
-		return &ArgError{Index: -1, Err: fmt.Errorf("missing %s", and(missing))}
+		all := f.names(func(op.Field) bool { return true })
+		return &ArgError{Index: -1, Err: op.Hint(fmt.Errorf("missing %s", and(missing)), "it takes %s", and(all))}
 	}
 	return nil
 }
@@ -161,4 +162,14 @@ func (f *form) named(err error) string {
 func IsArgError(err error) bool {
 	var a *ArgError
 	return errors.As(err, &a)
+}
+
+// Bind fills a P, a struct with the tags of a value, from a call's arguments.
+func Bind[P any](k *Kinds, args starlark.Tuple, kwargs []starlark.Tuple) (P, error) {
+	var p P
+	f := newForm(p)
+	if err := f.bind(&conversion{kinds: k}, args, kwargs); err != nil {
+		return p, err
+	}
+	return f.params.Interface().(P), nil
 }

@@ -48,7 +48,7 @@ func (d *Data) Truth() starlark.Bool { return true }
 func (d *Data) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable type: %s", d.Type()) }
 
 func (d *Data) attr(name string) starlark.Value {
-	for _, f := range visible(d.v.Type()) {
+	for _, f := range readable(d.v.Type()) {
 		if f.Name == name {
 			return d.kinds.value(d.v.FieldByIndex(f.Index))
 		}
@@ -76,7 +76,7 @@ func (d *Data) Attr(name string) (v starlark.Value, err error) {
 // AttrNames implements starlark.HasAttrs: kind first, then the fields in their order.
 func (d *Data) AttrNames() []string {
 	var names []string
-	for _, f := range visible(d.v.Type()) {
+	for _, f := range readable(d.v.Type()) {
 		names = append(names, f.Name)
 	}
 	if d.kind != "" && !slices.Contains(names, "kind") {
@@ -94,7 +94,13 @@ func (d *Data) CompareSameType(o syntax.Token, other starlark.Value, _ int) (boo
 	return (d.v.Type() == e.v.Type() && reflect.DeepEqual(d.Go(), e.Go())) == (o == syntax.EQL), nil
 }
 
-// visible are the fields that scripts may set and see.
+// readable are the fields that scripts see: a Key is between the engine and Go code, while others that no script sets,
+// such as an environment's name, are there to be read.
+func readable(t reflect.Type) []op.Field {
+	return slices.DeleteFunc(op.Fields(t), func(f op.Field) bool { return f.Type == reflect.TypeFor[op.Key]() })
+}
+
+// visible are the fields that scripts may set.
 func visible(t reflect.Type) []op.Field {
 	return slices.DeleteFunc(op.Fields(t), func(f op.Field) bool { return f.Hidden })
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
+	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
 
 	"github.com/erlmcp/runner/runtime/op"
@@ -131,6 +132,9 @@ func (c *conversion) setUnmarshaler(dst reflect.Value, v starlark.Value) error {
 		return nil
 	}
 	s, ok := v.(starlark.String)
+	if d, isDuration := v.(startime.Duration); isDuration && dst.Type() == durationType {
+		s, ok = starlark.String(d.String()), true
+	}
 	if !ok {
 		return c.want(dst.Type(), v)
 	}

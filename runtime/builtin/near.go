@@ -17,7 +17,7 @@ func Nearest(name string, candidates []string) string {
 		}
 		y := folded(c)
 		d := distance(x, y)
-		if d <= max(len(x), len(y))/3 && (best == "" || d < least) {
+		if d <= (max(len(x), len(y))+1)/3 && (best == "" || d < least) {
 			best, least = c, d
 		}
 	}

@@ -181,18 +181,17 @@ func (r *Run) tries(ctx context.Context, b op.Bound) (any, error) {
 
 // learn keeps what an op's result says about what serves.
 func (r *Run) learn(b op.Bound, result any) {
-	l, ok := result.(op.Live)
-	if !ok {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.live = l.LiveVersion()
-	if b.Class() == op.ClassChange {
-		r.wanted, r.healthy = r.live, nil
-	} else if b.Sends {
-		yes := true
-		r.healthy = &yes
+	if l, ok := result.(op.Live); ok && l.LiveVersion() != "" {
+		r.live = l.LiveVersion()
+		if b.Class() == op.ClassChange {
+			r.wanted, r.healthy = r.live, nil
+		}
+	}
+	if j, ok := result.(op.Judged); ok {
+		healthy := j.IsHealthy()
+		r.healthy = &healthy
 	}
 }
 

@@ -183,7 +183,7 @@ func (l Linux) await(ctx context.Context, cmd *exec.Cmd, p Proc, grace time.Dura
 		grace = 5 * time.Second
 	}
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	go func() { done <- cmd.Wait(); close(done) }()
 	var err error
 	select {
 	case err = <-done:

@@ -64,6 +64,9 @@ func (s *State) Add(r event.Record) {
 	case event.ChildStarted:
 		s.Children = append(s.Children, f)
 	case event.Committed:
+		if s.Committed != nil && f.Message == "" { // the end of main covers what came behind the script's own commit
+			f.Message = s.Committed.Message
+		}
 		s.Committed = &f
 	case event.RunFinished:
 		s.Finished = &f

@@ -92,16 +92,16 @@ func readOwner(f io.ReadSeeker) Owner {
 }
 
 // Logs implements Home.
-func (r Root) Logs(context.Context) ([]string, error) { return listLogs(r.Files, r.dir("runs")) }
+func (r Root) Logs(context.Context) ([]string, error) { return listLogs(r.Files, r.logs()) }
 
 // Read implements Home.
 func (r Root) Read(_ context.Context, run string) ([]event.Record, error) {
-	return readLog(r.Files, r.dir("runs"), run)
+	return readLog(r.Files, r.logs(), run)
 }
 
 // Blob implements Home.
 func (r Root) Blob(_ context.Context, digest string) ([]byte, error) {
-	b, err := host.ReadFile(r.Files, r.dir("runs", filepath.Base(digest)+".blob"), 1<<30)
+	b, err := host.ReadFile(r.Files, filepath.Join(r.logs(), filepath.Base(digest)+".blob"), 1<<30)
 	if err == nil && host.SHA256(b) != digest {
 		err = fmt.Errorf("cannot read the blob %s: its bytes have another digest", digest)
 	}
@@ -151,7 +151,7 @@ func (l *rootLease) Open(ctx context.Context, run string) (Writer, error) {
 	if err := l.Check(ctx); err != nil {
 		return nil, err
 	}
-	return openFile(l.root.Files, l.root.dir("runs"), run+logSuffix, reserve)
+	return openFile(l.root.Files, l.root.logs(), run+logSuffix, reserve)
 }
 
 // Drop implements Lease.
@@ -159,7 +159,7 @@ func (l *rootLease) Drop(ctx context.Context, run string) error {
 	if err := l.Check(ctx); err != nil {
 		return err
 	}
-	return l.root.Files.Remove(l.root.dir("runs", run+logSuffix))
+	return l.root.Files.Remove(filepath.Join(l.root.logs(), run+logSuffix))
 }
 
 // Release implements Lease.

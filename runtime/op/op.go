@@ -106,6 +106,11 @@ func (a *Again) Error() string { return a.Err.Error() }
 // Unwrap gives the cause.
 func (a *Again) Unwrap() error { return a.Err }
 
+// Judged is a result that says whether what serves is healthy, for the verdict.
+type Judged interface {
+	IsHealthy() bool
+}
+
 // Live is a result that says what the target serves after the op, for the verdict.
 type Live interface {
 	LiveVersion() string

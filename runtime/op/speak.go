@@ -1,6 +1,7 @@
 package op
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strings"
@@ -88,7 +89,7 @@ type lines struct {
 func (l *lines) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
-		i := strings.IndexByte(string(p[:min(len(p), maxLine)]), '\n')
+		i := bytes.IndexByte(p[:min(len(p), maxLine)], '\n')
 		if i < 0 {
 			take := min(len(p), maxLine-len(l.rest))
 			l.rest, p = append(l.rest, p[:take]...), p[take:]

@@ -100,16 +100,13 @@ func (l *loader) exec(t *starlark.Thread, m *module) (starlark.StringDict, error
 var fileOptions = syntax.FileOptions{Set: true}
 
 func (l *loader) compile(m *module) (*starlark.Program, error) {
-	f, err := fileOptions.Parse(m.Name, m.Source, 0)
+	f, err := parse(m.Name, m.Source)
 	if err != nil {
 		return nil, err
 	}
 	m.calls = callsOf(f)
-	if err := misuses(f, l.universe); err != nil {
-		return nil, err
-	}
 	rewrite(f, l.script.options.Plan)
-	return starlark.FileProgram(f, l.universe.Has)
+	return l.resolved(f)
 }
 
 func (l *loader) cannotRead(name string, err error) error {

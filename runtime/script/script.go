@@ -36,8 +36,9 @@ type Run interface {
 
 // Info is what scripts see as `run`, and the moment that `time.now()` gives.
 type Info struct {
-	ID  string
-	Now time.Time
+	ID   string
+	Now  time.Time
+	Args []string // as given on the command line
 }
 
 // Options say how scripts are opened.
@@ -111,7 +112,7 @@ func (s *Script) load(ctx context.Context) error {
 }
 
 func (s *Script) noMain(globals starlark.StringDict) error {
-	return &sourceError{at: s.Name + ":1:1", error: op.Hint(
+	return &sourceError{at: place{s.Name, 1, 1}, error: op.Hint(
 		fmt.Errorf("%s has no main%s", s.Name, builtin.DidYouMean("main", globals.Keys())),
 		"a script that is run defines main: def main(environment):")}
 }
@@ -125,14 +126,10 @@ func (s *Script) Steps() uint64 { return s.budget.taken() }
 // Main calls the script's main. Its error is for Diagnose; IsMistake tells a mistake in the script from an op's error
 // and from fail().
 func (s *Script) Main(ctx context.Context, run Run, call Call) error {
-	kwargs, err := s.arguments(call)
-	if err != nil {
-		return err
-	}
-	err = s.watched(ctx, func(ctx context.Context) error {
+	err := s.watched(ctx, func(ctx context.Context) error {
 		t, stop := s.thread(&flow{ctx: ctx, script: s, run: run}, "main")
 		defer stop()
-		_, err := call1(t, s.main, nil, kwargs)
+		_, err := call1(t, s.main, nil, s.arguments(call))
 		return err
 	})
 	return s.sourced(err)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
 
 	"github.com/erlmcp/runner/runtime/builtin"
@@ -28,6 +30,7 @@ func flowOf(t *starlark.Thread) *flow { return t.Local(flowKey).(*flow) }
 func (s *Script) thread(f *flow, name string) (t *starlark.Thread, stop func()) {
 	t = &starlark.Thread{Name: name, Load: s.loader.loadFor, Print: func(*starlark.Thread, string) {}}
 	t.SetLocal(flowKey, f)
+	startime.SetNow(t, func() (time.Time, error) { return s.options.Info.Now, nil })
 	done := s.budget.meter(t, s.cancel)
 	ctx := f.ctx
 	release := context.AfterFunc(ctx, func() { t.Cancel(context.Cause(ctx).Error()) })

@@ -93,7 +93,7 @@ func (v *Volatile) Open(name string, flag int, perm fs.FileMode) (host.File, err
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if flag&os.O_WRONLY != 0 {
-		
+		flag = flag&^os.O_WRONLY | os.O_RDWR
 	}
 	f, err := os.OpenFile(name, flag, perm)
 	if err != nil {

@@ -137,6 +137,13 @@ func TestVolatile(t *testing.T) {
 		{"modes", func(t *testing.T, v *Volatile, root string) {
 			must(t, v.Chmod(root+"/d/f", 0o600), v.Chmod(root+"/d", 0o700), v.SyncDir(root+"/d"))
 		}, "d/ 0700\nd/f 0640 old\nl -> d\n"},
+		{"a mode, synced with its file", func(t *testing.T, v *Volatile, root string) {
+			f, err := v.Open(root+"/d/f", os.O_RDONLY, 0)
+			must(t, err, v.Chmod(root+"/d/f", 0o600), f.Sync(), f.Close())
+		}, "d/ 0755\nd/f 0600 old\nl -> d\n"},
+		{"a directory moved, only its new parent synced", func(t *testing.T, v *Volatile, root string) {
+			must(t, v.Mkdir(root+"/e", 0o755), v.SyncDir(root), v.Rename(root+"/d", root+"/e/d"), v.SyncDir(root+"/e"))
+		}, "d/ 0755\nd/f 0640 old\ne/ 0755\nl -> d\n"},
 		{"a directory made, only itself synced", func(t *testing.T, v *Volatile, root string) {
 			must(t, v.Mkdir(root+"/e", 0o755))
 			write(t, v, root+"/e/f", "new", "file", "dir")

@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
+GO      ?= go
+export CGO_ENABLED ?= 0
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: ## install what is missing, printing it first
+	@sh testdata/setup.sh
+
+build: ## bin/runner, static
+	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/runner ./cmd/runner
+
+demo: build ## a real service: deployed, upgraded, broken, killed, recovered
+	@sh testdata/demo/demo.sh bin/runner
+
+test: ## pure, script, crash and property tests, and the mutants that must fail them
+	@test -z "$$(gofmt -l cmd runtime builtins scripts stdlib testdata)" || { gofmt -l cmd runtime builtins scripts stdlib testdata; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./runtime/... ./builtins/... ./cmd/...
+	$(GO) test ./...
+	cd testdata/apps/mcpd && $(GO) vet ./... && $(GO) test ./...
+	sh testdata/mutants.sh
+
+race: ## runtime/... under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./runtime/...
+
+labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
+	@echo 'labs: none is part of this version: hosts are tested by "make test"'
+
+check: setup test race labs ## everything that must hold, on a machine that has nothing yet
+
+soak: ## 10,000 kills at random moments
+	RUNNER_SOAK=10000 $(GO) test -timeout 12h -run 'TestRandomKills' -v ./cmd/runner
+
+bench: ## ratios against rivals and physical limits
+	$(GO) test -run xxx -bench . -benchtime 1s ./runtime/... ./cmd/runner | tee testdata/bench/latest.txt
+
+fuzz: ## every fuzz target, 10 s each
+	@sh testdata/fuzz.sh 10s
+
+update: ## rewrite golden files
+	$(GO) test ./runtime/... ./builtins/... ./cmd/... -update
+
+clean: ## remove what was built
+	rm -rf bin dist
+
+.PHONY: help setup build demo test race labs check soak bench fuzz update clean

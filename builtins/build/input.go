@@ -1,0 +1,103 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/erlmcp/runner/builtins/artifact"
+	"github.com/erlmcp/runner/builtins/command"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/runtime/secret"
+)
+
+// input is all that goes into a build: lines that say what, in an order of their own. Secrets count by their names.
+type input struct{ lines []string }
+
+func (in *input) add(what string, values ...string) {
+	in.lines = append(in.lines, fmt.Sprintf("%s %q", what, values))
+}
+
+func (in *input) env(env map[string]secret.Text) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		in.add("env", name, env[name].String())
+	}
+}
+
+// file adds a file's content and whether it is a program. A file that is not there is an input as well.
+func (in *input) file(f host.FS, as, name string) error {
+	info, err := f.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		in.add("missing", as)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	digest, _, err := artifact.File(f, name)
+	in.add("file", as, digest, fmt.Sprint(info.Mode()&0o111 != 0))
+	return err
+}
+
+func (in *input) digest() string {
+	slices.Sort(in.lines)
+	sum := sha256.Sum256([]byte(strings.Join(in.lines, "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+// ask runs a program that only answers, such as git describe.
+func ask(ctx context.Context, h *host.Host, c command.Cmd) (command.Ran, error) {
+	c.Quiet, c.Keep = true, 64<<20
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	ran, err := command.Run(ctx, h, c)
+	if err == nil {
+		err = ran.Succeeded()
+	}
+	if err == nil && ran.Truncated {
+		err = fmt.Errorf("%s says more than %s", command.Line(c.Argv), op.Size(c.Keep))
+	}
+	return ran, err
+}
+
+// maxVersion bounds the file VERSION, in bytes.
+const maxVersion = 4 << 10
+
+// version is the one that was asked for, else the first line of the file VERSION, else what git calls the source, else
+// one made of the input's digest.
+func version(ctx context.Context, h *host.Host, asked, dir, input string, key op.Key) (string, error) {
+	if asked != "" {
+		return asked, nil
+	}
+	b, err := host.ReadFile(h.Files, filepath.Join(h.Abs(dir), "VERSION"), maxVersion)
+	if err == nil {
+		line, _, _ := strings.Cut(string(b), "\n")
+		v := strings.TrimSpace(line)
+		return v, checkVersion("cannot use the file VERSION", v)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("cannot use the file VERSION: %w", artifact.Plainly(err))
+	}
+	argv := []string{"git", "describe", "--tags", "--always", "--dirty"}
+	// Without this git may write to the repository, which a plan must not.
+	env := map[string]secret.Text{"GIT_OPTIONAL_LOCKS": secret.Plain("0")}
+	ran, err := ask(ctx, h, command.Cmd{Argv: argv, Dir: dir, Env: env, Key: key})
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	v := strings.ReplaceAll(strings.TrimSpace(ran.Stdout), "/", "-")
+	if err == nil && checkVersion("", v) == nil {
+		return v, nil
+	}
+	return "0.0.0-" + input[:12], nil
+}

@@ -1,0 +1,7 @@
+package build
+
+// Recipe marks the value as a way to build, for environment(build = ...).
+func (GoSource) Recipe() {}
+
+// Recipe marks the value as a way to build, for environment(build = ...).
+func (CommandSource) Recipe() {}

@@ -1,0 +1,46 @@
+// Package builtins is the one list of the families that this runner has.
+package builtins
+
+import (
+	"github.com/erlmcp/runner/builtins/build"
+	"github.com/erlmcp/runner/builtins/files"
+	"github.com/erlmcp/runner/builtins/health"
+	"github.com/erlmcp/runner/builtins/project"
+	"github.com/erlmcp/runner/builtins/releases"
+	"github.com/erlmcp/runner/builtins/secret"
+	"github.com/erlmcp/runner/builtins/service"
+	"github.com/erlmcp/runner/builtins/shell"
+	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Families lists every family, working on one host.
+func Families(h *host.Host) []builtin.Family {
+	return []builtin.Family{
+		build.Family(h),
+		files.Family(h),
+		health.Family(h),
+		project.Family(),
+		releases.Family(h),
+		secret.Family(),
+		service.Family(h),
+		shell.Family(h),
+	}
+}
+
+// Registry knows every op and every value of the families.
+func Registry(families []builtin.Family) (*op.Registry, error) {
+	specs, values := map[string][]*op.Spec{}, map[string]any{}
+	for _, f := range families {
+		specs[f.Name] = f.Ops
+		for _, v := range f.Values {
+			kind := v.Name
+			if !v.Global {
+				kind = f.Name + "." + v.Name
+			}
+			values[kind] = v.Proto
+		}
+	}
+	return op.NewRegistry(specs, values)
+}

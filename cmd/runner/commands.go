@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/engine"
+	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/runtime/script"
+)
+
+// command is a subcommand: its line in the help, and what it does with runner's flags and the other arguments.
+type command struct {
+	name, usage, help string
+	run               func(p *program, f flags, args []string) (int, error)
+}
+
+// commands are the subcommands. A word that is none of them is a script.
+func commands() []command {
+	return []command{
+		{"run", "SCRIPT [ENVIRONMENT] [ARGS]", "run a script; the word run may be left out", (*program).runScript},
+		{"plan", "SCRIPT [ENVIRONMENT] [ARGS]", "show what a run would do, and do nothing", (*program).planScript},
+		{"undo", "ENVIRONMENT [RUN]", "take back the last run that is not committed", (*program).undoRun},
+		{"runs", "[ENVIRONMENT]", "list the runs of this machine, or of an environment", (*program).listRuns},
+		{"log", "RUN", "show a run again", (*program).showLog},
+		{"doc", "[NAME]", "describe a family, an op or a value", (*program).showDoc},
+		{"version", "", "say which runner this is", (*program).showVersion},
+	}
+}
+
+// run is the whole invocation.
+func (p *program) run() int {
+	own, word, rest := split(p.args)
+	f, err := parse(own)
+	if err != nil {
+		return p.reject(f, err)
+	}
+	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == word })
+	switch {
+	case word == "":
+		if len(rest) > 0 && rest[0] != "--help" && rest[0] != "-h" {
+			return p.reject(f, &usage{"there is no flag " + rest[0] + suggest(rest[0], allFlags()), "runner --help lists the flags"})
+		}
+		io.WriteString(p.stdout, overview())
+		return 0
+	case i >= 0 && word != "run" && word != "plan" && slices.ContainsFunc(rest, isHelp):
+		fmt.Fprintf(p.stdout, "usage: runner %s %s\n\n%s\n", word, commands()[i].usage, sentence(commands()[i].help))
+		return 0
+	}
+	c, args := commands()[0], append([]string{word}, rest...)
+	if i >= 0 {
+		c, args = commands()[i], rest
+	}
+	code, err := c.run(p, f, args)
+	if err != nil {
+		return p.reject(f, err)
+	}
+	return code
+}
+
+func isHelp(arg string) bool { return arg == "--help" || arg == "-h" }
+
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
+
+func allFlags() []string {
+	var out []string
+	for name := range flagValues() {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func suggest(word string, known []string) string { return builtin.DidYouMean(word, known) }
+
+// overview is what runner says of itself.
+func overview() string {
+	var b strings.Builder
+	b.WriteString("runner executes Starlark deployment scripts, and takes back by itself what fails.\n\nusage: runner [COMMAND] [FLAGS]\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-38s %s\n", strings.TrimSpace("runner "+c.name+" "+c.usage), c.help)
+	}
+	b.WriteString("\nFlags:\n")
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, f := range flagModel() {
+		fmt.Fprintf(w, "  %s\t%s\n", f.Summary(), f.Help)
+	}
+	w.Flush()
+	b.WriteString("\nrunner SCRIPT --help describes a script and its arguments.\n")
+	return b.String()
+}
+
+// reject says why nothing was done, and gives the exit code for it.
+func (p *program) reject(f flags, err error) int {
+	text, hint, code := err.Error(), op.HintOf(err), engine.ExitFailed
+	var own *usage
+	var theirs *script.Usage
+	var none *script.NoProject
+	var wrong *unopened
+	switch {
+	case errors.As(err, &own):
+		hint, code = own.hint, engine.ExitUsage
+	case errors.As(err, &theirs), errors.As(err, &none):
+		code = engine.ExitUsage
+	case errors.As(err, &wrong):
+		text, hint, code = strings.TrimRight(script.Diagnose(wrong.error).String(), "\n"), "", engine.ExitUsage
+	}
+	if f.Output == "json" {
+		return p.rejectJSON(code, text, hint)
+	}
+	fmt.Fprintf(p.stderr, "%s\n", text)
+	if hint != "" {
+		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
+	}
+	return code
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/erlmcp/runner/runtime/event"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/script"
+	"github.com/erlmcp/runner/scripts"
+	"github.com/erlmcp/runner/stdlib"
+)
+
+// unopened is a script that could not be opened.
+type unopened struct{ error }
+
+func (u *unopened) Unwrap() error { return u.error }
+
+// opened is a script with its arguments, ready to be run or planned.
+type opened struct {
+	*surroundings
+	project *script.Project
+	script  *script.Script
+	call    script.Call
+	flags   flags
+}
+
+// open loads a script and reads its arguments. Nothing is written.
+func (p *program) open(f flags, args []string, plan bool) (*opened, error) {
+	if len(args) == 0 {
+		return nil, &usage{"missing the script", "runner deploy.star production"}
+	}
+	proj, err := script.FindProject(p.dir, scripts.FS, stdlib.FS)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.surround(proj.Dir, f.State)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{surroundings: s, project: proj, flags: f}
+	o.script, err = script.Open(context.Background(), proj, args[0], script.Options{
+		Families: s.families, Limits: f.limits(), Plan: plan, Clock: host.SystemClock{},
+		Info: script.Info{ID: s.id, Now: p.now().UTC()}, Abandon: p.abandon,
+	})
+	if err != nil {
+		return nil, &unopened{err}
+	}
+	if o.call, err = o.script.Parse(args[1:], &o.flags); err != nil {
+		return nil, &unopened{err}
+	}
+	return o, nil
+}
+
+// abandon ends the process as kill -9 would, when the interpreter does not stop: the next run recovers.
+func (p *program) abandon(reason string) {
+	fmt.Fprintf(p.stderr, "the interpreter does not stop (%s): runner ends itself as kill -9 would, and the next run recovers\n", reason)
+	os.Exit(70)
+}
+
+// started is the first fact of a run of the script.
+func (o *opened) started(p *program, command string, args []string) event.RunStarted {
+	owner := p.owner(o.script.Name)
+	f := event.RunStarted{Command: command, Script: o.script.Name, Args: args, Environment: o.call.Environment,
+		Project: o.project.Dir, Host: owner.Host, User: owner.User, PID: owner.PID, Version: version}
+	for _, file := range o.script.Files() {
+		if file.BuiltIn {
+			f.BuiltIn = append(f.BuiltIn, file.Name)
+		}
+	}
+	return f
+}
+
+// explain turns an error of the script into a fact.
+func (o *opened) explain(err error) event.RunFailed {
+	r := o.script.Diagnose(err)
+	f := event.RunFailed{Error: r.Message, At: r.At, Hint: r.Hint, Excerpt: r.Excerpt, Backtrace: r.Backtrace}
+	if id := faultOf(err); id != "" {
+		f.Fault = id
+	}
+	return f
+}
+
+type dbg struct{ w *os.File }
+
+func (d dbg) Emit(r event.Record) error {
+	b, _ := r.MarshalJSON()
+	_, err := d.w.Write(append(b, '\n'))
+	return err
+}
+
+func (p *program) renderer(f flags, to *os.File) event.Sink { return dbg{to} }

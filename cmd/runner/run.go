@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/erlmcp/runner/runtime/engine"
+	"github.com/erlmcp/runner/runtime/event"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/script"
+)
+
+// runScript is "runner run", the default.
+func (p *program) runScript(f flags, args []string) (int, error) {
+	o, err := p.open(f, args, false)
+	if err != nil {
+		return 0, err
+	}
+	if o.call.Help != "" {
+		io.WriteString(p.stdout, o.call.Help)
+		return 0, nil
+	}
+	cfg, err := p.config(o.surroundings, o.flags, o.started(p, "run", args[1:]))
+	if err != nil {
+		return 0, err
+	}
+	cfg.Explain, cfg.Mistake = o.explain, script.IsMistake
+	return p.perform(cfg, o.flags, func(ctx context.Context, r *engine.Run) error {
+		return o.script.Main(ctx, r, o.call)
+	})
+}
+
+// config is what every command that changes something runs with. It makes the state directory and opens the journal.
+func (p *program) config(s *surroundings, f flags, started event.RunStarted) (engine.Config, error) {
+	cfg := engine.Config{
+		ID: s.id, Host: s.host, Registry: s.registry, Started: started, Home: s.home, Owner: p.owner(started.Script),
+		Queue: f.Wait, NoUndo: f.NoUndo, UndoTimeout: f.UndoTimeout, Ask: p.ask(f.Yes),
+	}
+	if err := s.makeState(); err != nil {
+		return cfg, err
+	}
+	log, err := s.journals().Create(s.id)
+	if err != nil {
+		return cfg, fmt.Errorf("cannot open the journal of this run: %w", err)
+	}
+	cfg.Journal = log
+	cfg.Sinks = append(append(cfg.Sinks, p.sinks...), p.renderer(f, p.stderr))
+	return cfg, nil
+}
+
+// perform runs main under signals and the deadline, and gives the exit code.
+func (p *program) perform(cfg engine.Config, f flags, main func(context.Context, *engine.Run) error) (int, error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if f.Deadline > 0 {
+		var stop context.CancelFunc
+		ctx, stop = cfg.Host.Clock.Timeout(ctx, f.Deadline, &engine.Deadline{Flag: "--deadline " + f.Deadline.String()})
+		defer stop()
+	}
+	sig := &signals{cancel: cancel, abandon: make(chan struct{}), terminal: term.IsTerminal(int(p.stdin.Fd())), now: p.now}
+	cfg.Abandon, cfg.Sinks = sig.abandon, append(cfg.Sinks, sig)
+	r := engine.New(cfg)
+	sig.note = r.Note
+	defer sig.listen()()
+	end := r.Main(ctx, func(ctx context.Context) error { return main(ctx, r) })
+	return end.Exit, errors.Join(cfg.Journal.Close(), host.RemoveAll(cfg.Host.Files, cfg.Host.Scratch))
+}
+
+// ask puts a question on the terminal.
+func (p *program) ask(yes bool) func(context.Context, string) (bool, error) {
+	return func(ctx context.Context, question string) (bool, error) {
+		if yes {
+			return true, nil
+		}
+		if !term.IsTerminal(int(p.stdin.Fd())) {
+			return false, errors.New("nobody can answer: there is no terminal, and no --yes")
+		}
+		fmt.Fprintf(p.stderr, "%s [y/N] ", question)
+		answer := make(chan string, 1)
+		go func() { // ends with the process: a read of the terminal cannot be called back
+			line, _ := bufio.NewReader(p.stdin).ReadString('\n')
+			answer <- strings.ToLower(strings.TrimSpace(line))
+		}()
+		select {
+		case a := <-answer:
+			return a == "y" || a == "yes", nil
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// faultOf is the id of a fault of runner itself, "" for any other error.
+func faultOf(err error) string {
+	var f *engine.Fault
+	if errors.As(err, &f) {
+		return f.ID
+	}
+	return ""
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/erlmcp/runner/builtins"
+	"github.com/erlmcp/runner/builtins/project"
+	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/journal"
+	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/runtime/secret"
+)
+
+// surroundings are what a command works with: the host, and the ops on it.
+type surroundings struct {
+	host     *host.Host
+	families []builtin.Family
+	registry *op.Registry
+	state    string
+	id       string
+}
+
+// newID is a run's id: the time, for people, and 20 random bits.
+func newID(now time.Time) string {
+	var b [3]byte
+	rand.Read(b[:])
+	return now.UTC().Format("20060102t150405") + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(b[:])[:4])
+}
+
+// surround makes the host for a project. Nothing is written.
+func (p *program) surround(dir, state string) (*surroundings, error) {
+	boot, err := host.BootID()
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell this boot of the machine from others: %w", err)
+	}
+	if state == "" {
+		state = filepath.Join(dir, ".runner")
+	} else if !filepath.IsAbs(state) {
+		state = filepath.Join(p.dir, state)
+	}
+	s := &surroundings{state: state, id: newID(p.now())}
+	s.host = p.wrap(&host.Host{
+		Files: host.OS{}, Procs: host.Linux{Boot: boot}, Net: host.Internet{}, Clock: host.SystemClock{},
+		Project: dir, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
+	})
+	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Scrubber: &secret.Scrubber{}}
+	s.families = builtins.Families(s.host)
+	s.registry, err = builtins.Registry(s.families)
+	return s, err
+}
+
+func (p *program) getenv(name string) (string, bool) {
+	for i := len(p.env) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(p.env[i], name+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// maxSecret is the largest secret that is read from a file, in bytes.
+const maxSecret = 64 << 10
+
+// secretFile reads a secret's file, which nobody but its owner may be able to read.
+func secretFile(h *host.Host) func(string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		info, err := h.Files.Stat(h.Abs(name))
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			return nil, op.Hint(fmt.Errorf("its mode is %04o: others may read it", info.Mode().Perm()), "chmod 0600 %s", h.Abs(name))
+		}
+		return host.ReadFile(h.Files, h.Abs(name), maxSecret)
+	}
+}
+
+// home finds where a target keeps its lease and its undo logs.
+func (s *surroundings) home(target any) (string, journal.Home, error) {
+	t, ok := target.(project.Host)
+	if !ok {
+		return "", nil, fmt.Errorf("cannot take the lease of a %T: this runner knows no such target", target)
+	}
+	root := journal.Root{Files: s.host.Files, Path: s.host.Abs(t.Root)}
+	return root.Target(), root, nil
+}
+
+// journals is the history of this machine's runs.
+func (s *surroundings) journals() journal.Local {
+	return journal.Local{FS: s.host.Files, Dir: filepath.Join(s.state, "runs")}
+}
+
+// makeState makes the state directory, which git is told to leave alone.
+func (s *surroundings) makeState() error {
+	err := host.MkdirAll(s.host.Files, s.state, 0o700)
+	if err == nil {
+		ignore := filepath.Join(s.state, ".gitignore")
+		if _, statErr := s.host.Files.Lstat(ignore); errors.Is(statErr, fs.ErrNotExist) {
+			err = host.WriteFile(s.host.Files, ignore, []byte("*\n"), 0o644)
+		}
+	}
+	if err != nil {
+		return op.Hint(fmt.Errorf("cannot make the state directory %s: %w", s.state, err), "--state DIR keeps it elsewhere")
+	}
+	return nil
+}
+
+func (p *program) owner(script string) journal.Owner {
+	name := "uid " + fmt.Sprint(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	machine, _ := os.Hostname()
+	return journal.Owner{User: name, Host: machine, PID: os.Getpid(), Script: script}
+}
