@@ -298,7 +298,7 @@ func TestTemplate(t *testing.T) {
 		`cannot fill in web.conf:2: there is no value "port"`:    {Path: "web.conf", Values: map[string]any{"prot": 1}},
 		`cannot fill in text:3: there is no value "hots"`:        {Text: "\n\n{{.db.hots}}", Values: values},
 		`cannot fill in text:2: there is no value "x"`:           {Text: "\n{{if .x}}{{end}}", Values: values},
-		`cannot fill in text:1: unexpected "}"`:                  {Text: "{{.a}", Values: values},
+		`cannot fill in text:1: missing value for if`:            {Text: "{{if}}", Values: values},
 		`cannot fill in text:1: function "env" not defined`:      {Text: `{{env "HOME"}}`},
 		`cannot fill in loop:1: exceeded maximum template depth`: {Path: "loop"},
 		"cannot fill in text:1: error calling index":             {Text: "{{index .list 9}}", Values: values},

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
@@ -57,11 +59,10 @@ func (l *file) prepare(set int64, fresh bool) error {
 	if err := cutTail(l.f, good); err != nil {
 		return err
 	}
-	if _, err := l.f.Seek(good, io.SeekStart); err != nil {
-		return err
-	}
 	if set > 0 {
-		if err := host.Reserve(l.f, good+set); err != nil {
+		// A log that is gone on with has what its first writer set aside: a disk that is full now must not keep anybody
+		// from taking that run back.
+		if err := host.Reserve(l.f, good+set); err != nil && !(errors.Is(err, syscall.ENOSPC) && len(records) > 0) {
 			return err
 		}
 	}
@@ -106,8 +107,8 @@ func (l *file) Append(_ context.Context, r event.Record, durable bool) error {
 func (l *file) Put(_ context.Context, data []byte) (string, error) {
 	digest := host.SHA256(data)
 	name := filepath.Join(l.dir, digest+".blob")
-	if _, err := l.fs.Lstat(name); err == nil {
-		return digest, nil
+	if have, err := host.ReadFile(l.fs, name, int64(len(data))); err == nil && bytes.Equal(have, data) {
+		return digest, l.fs.SyncDir(l.dir) // who put it may have been killed before this
 	}
 	return digest, host.WriteFile(l.fs, name, data, 0o600)
 }

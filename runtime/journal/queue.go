@@ -13,11 +13,11 @@ import (
 )
 
 // Runs that wait for a lease stand in a queue of tickets: numbered files, each locked by its run while that lives. A
-// run waits on the ticket before its own, and at the head of the queue on the lease, by flock: nothing is polled, and
-// a run that dies in the queue is stepped over at once.
+// run waits on the first ticket, and at the head of the queue on the lease, by flock: nothing is polled, everyone hears
+// when the lease changes hands, and a run that died in the queue is stepped over at once.
 
 func (r Root) wait(ctx context.Context, o Owner, hear func(Owner, int)) (*rootLease, error) {
-	mine, ticket, err := r.enqueue(o)
+	mine, ticket, err := r.enqueue(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("cannot queue for the lease of %s: %w", r.Path, err)
 	}
@@ -28,24 +28,29 @@ func (r Root) wait(ctx context.Context, o Owner, hear func(Owner, int)) (*rootLe
 		if err != nil {
 			return nil, err
 		}
-		by, err := r.holder()
-		if err != nil {
-			return nil, err
-		}
-		hear(by, len(before))
 		if len(before) == 0 {
-			return r.lockLease(ctx, o)
+			return r.head(ctx, o, hear)
 		}
-		if err := r.outwait(ctx, before[len(before)-1]); err != nil {
+		if err := r.outwait(ctx, before, hear); err != nil {
 			return nil, err
 		}
 	}
 }
 
+// head waits for the lease itself.
+func (r Root) head(ctx context.Context, o Owner, hear func(Owner, int)) (*rootLease, error) {
+	l, err := r.tryLease(o)
+	if held := (*Held)(nil); errors.As(err, &held) {
+		hear(held.By, 0)
+		return r.lockLease(ctx, o)
+	}
+	return l, err
+}
+
 func (r Root) ticket(n int) string { return r.dir("queue", fmt.Sprintf("%09d", n)) }
 
 // enqueue takes the next number. The folder's own lock makes the numbers follow the order of asking.
-func (r Root) enqueue(o Owner) (int, host.File, error) {
+func (r Root) enqueue(ctx context.Context, o Owner) (int, host.File, error) {
 	if err := host.MkdirAll(r.Files, r.dir("queue"), 0o755); err != nil {
 		return 0, nil, err
 	}
@@ -54,7 +59,7 @@ func (r Root) enqueue(o Owner) (int, host.File, error) {
 		return 0, nil, err
 	}
 	defer door.Close()
-	if err := host.Lock(context.Background(), door); err != nil {
+	if err := host.Lock(ctx, door); err != nil {
 		return 0, nil, err
 	}
 	all, err := r.tickets()
@@ -101,19 +106,31 @@ func (r Root) ahead(mine int) ([]int, error) {
 	return slices.DeleteFunc(all, func(n int) bool { return n >= mine }), err
 }
 
-// outwait returns when the run of a ticket has gone, and removes what it left.
-func (r Root) outwait(ctx context.Context, n int) error {
-	f, err := r.Files.Open(r.ticket(n), os.O_RDWR, 0)
+// outwait returns when the run of the first ticket has gone, and removes what it left.
+func (r Root) outwait(ctx context.Context, before []int, hear func(Owner, int)) error {
+	first := r.ticket(before[0])
+	f, err := r.Files.Open(first, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := host.Lock(ctx, f); err != nil {
-		return err
+	gone, err := host.TryLock(f)
+	if err != nil {
+		return errors.Join(err, f.Close())
 	}
-	if err := r.Files.Remove(r.ticket(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if !gone {
+		by, err := r.holder()
+		if err != nil {
+			return errors.Join(err, f.Close())
+		}
+		hear(by, len(before))
+		if err := host.Lock(ctx, f); err != nil {
+			return err
+		}
+	}
+	if err := r.Files.Remove(first); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, f.Close())
 	}
 	return f.Close()
@@ -137,10 +154,8 @@ func (r Root) lockLease(ctx context.Context, o Owner) (*rootLease, error) {
 		if err := host.Lock(ctx, f); err != nil {
 			return nil, err
 		}
-		l := &rootLease{root: r, f: f}
-		if l.Check(ctx) == nil {
-			return l, l.sign(o)
+		if l, err := r.claim(f, o); !errors.Is(err, ErrLost) {
+			return l, err
 		}
-		f.Close()
 	}
 }

@@ -5,7 +5,7 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -27,36 +27,35 @@ var ErrDamaged = errors.New("the log is damaged")
 
 // EncodeLine writes a record as one line of a log.
 func EncodeLine(r event.Record) ([]byte, error) {
-	body, err := json.Marshal(r)
+	body, err := r.MarshalJSON() // json.Marshal would change the text of an inverse: it escapes what HTML does
 	if err != nil {
 		return nil, fmt.Errorf("cannot write a record of %s: %w", r.Fact.Kind(), err)
 	}
 	rest := body[1:] // without "{"
-	line := fmt.Appendf(nil, "%s%08x%s", sumPrefix, sum(rest), sumEnd)
-	return append(append(line, rest...), '\n'), nil
+	return append(append(head(rest), rest...), '\n'), nil
 }
 
-func sum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+// head is what stands before the rest of a line.
+func head(rest []byte) []byte {
+	sum := crc32.Checksum(rest, crc32.MakeTable(crc32.Castagnoli))
+	return fmt.Appendf(nil, "%s%08x%s", sumPrefix, sum, sumEnd)
+}
 
-// decodeLine reads one line, without its newline.
-func decodeLine(line []byte) (event.Record, error) {
-	var r event.Record
+// verify gives the JSON of a line, without its newline, when the checksum fits. It uses the line's memory.
+func verify(line []byte) ([]byte, error) {
 	if len(line) < sumLength || !bytes.HasPrefix(line, []byte(sumPrefix)) {
-		return r, errors.New("not a record")
+		return nil, errors.New("not a record")
 	}
-	var want uint32
-	if _, err := fmt.Sscanf(string(line[len(sumPrefix):len(sumPrefix)+8]), "%08x", &want); err != nil {
-		return r, errors.New("not a record")
+	if !bytes.Equal(line[:sumLength], head(line[sumLength:])) {
+		return nil, errors.New("the checksum does not fit")
 	}
-	rest := line[sumLength:]
-	if sum(rest) != want {
-		return r, errors.New("the checksum does not fit")
-	}
-	return r, r.UnmarshalJSON(append([]byte("{"), rest...))
+	line[sumLength-1] = '{'
+	return line[sumLength-1:], nil
 }
 
 // Decode reads a log: its records, and how many bytes of it are good. What stands behind them is a torn tail, as a
-// killed writer or a lost power leaves it, and holds no whole record; a bad record before a good one is ErrDamaged.
+// killed writer or a lost power leaves it, and holds no whole record; a bad record before a good one is ErrDamaged, and
+// so is a whole one that says something else than a record.
 func Decode(log io.Reader) (records []event.Record, good int64, err error) {
 	in := bufio.NewReaderSize(log, 64<<10)
 	var torn error
@@ -67,23 +66,35 @@ func Decode(log io.Reader) (records []event.Record, good int64, err error) {
 			return records, good, readErr
 		}
 		offset += int64(len(line))
-		whole := bytes.HasSuffix(line, []byte("\n"))
-		if r, err := decodeLine(bytes.TrimSuffix(line, []byte("\n"))); whole && err == nil {
-			switch {
-			case torn != nil:
-				return records, good, fmt.Errorf("%w behind record %d: %w", ErrDamaged, len(records), torn)
-			case r.Seq != int64(len(records))+1:
-				return records, good, fmt.Errorf("%w: record %d stands where %d should", ErrDamaged, r.Seq, len(records)+1)
+		line, whole := bytes.CutSuffix(line, []byte("\n"))
+		switch body, err := verify(line); {
+		case !whole: // it has no end
+		case err != nil:
+			torn = cmp.Or(torn, err)
+		default:
+			r, err := decodeRecord(body, len(records), torn)
+			if err != nil {
+				return records, good, err
 			}
 			records, good = append(records, r), offset
-		} else if len(line) > 0 {
-			torn = errors.Join(err, torn)
-			if torn == nil {
-				torn = errors.New("it has no end")
-			}
 		}
 		if readErr != nil {
 			return records, good, nil
 		}
 	}
+}
+
+// decodeRecord reads what stands behind n records, and behind torn where that is set.
+func decodeRecord(body []byte, n int, torn error) (event.Record, error) {
+	var r event.Record
+	if torn != nil {
+		return r, fmt.Errorf("%w behind record %d: %w", ErrDamaged, n, torn)
+	}
+	if err := r.UnmarshalJSON(body); err != nil {
+		return r, fmt.Errorf("%w behind record %d: %w", ErrDamaged, n, err)
+	}
+	if r.Seq != int64(n)+1 {
+		return r, fmt.Errorf("%w: record %d stands where %d should", ErrDamaged, r.Seq, n+1)
+	}
+	return r, nil
 }

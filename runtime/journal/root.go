@@ -47,14 +47,29 @@ func (r Root) Take(ctx context.Context, o Owner, queue func(Owner, int)) (Lease,
 	if name := network()[space.Type]; name != "" {
 		return nil, fmt.Errorf("cannot take the lease of %s: it lies on %s, where a file lock does not exclude other machines", r.Path, name)
 	}
-	l, err := r.tryLease(o)
-	if held := (*Held)(nil); errors.As(err, &held) && queue != nil {
-		l, err = r.wait(ctx, o, queue)
-	}
+	l, err := r.take(ctx, o, queue)
 	if err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// take does not pass those who wait already, even when the lease is free for a moment between two of them.
+func (r Root) take(ctx context.Context, o Owner, queue func(Owner, int)) (*rootLease, error) {
+	if queue == nil {
+		return r.tryLease(o)
+	}
+	if waiting, err := r.tickets(); err == nil && len(waiting) == 0 || errors.Is(err, fs.ErrNotExist) {
+		if l, err := r.tryLease(o); !isHeld(err) {
+			return l, err
+		}
+	}
+	return r.wait(ctx, o, queue)
+}
+
+func isHeld(err error) bool {
+	var held *Held
+	return errors.As(err, &held)
 }
 
 // tryLease takes the lease if it is free.
@@ -73,13 +88,19 @@ func (r Root) tryLease(o Owner) (*rootLease, error) {
 			f.Close()
 			return nil, &Held{Target: r.Target(), By: by}
 		}
-		l := &rootLease{root: r, f: f}
-		if l.Check(context.Background()) != nil { // the file was replaced between open and lock
-			f.Close()
-			continue
+		if l, err := r.claim(f, o); !errors.Is(err, ErrLost) {
+			return l, err
 		}
-		return l, l.sign(o)
 	}
+}
+
+// claim signs a lease file that was just locked: ErrLost where it was replaced between open and lock.
+func (r Root) claim(f host.File, o Owner) (*rootLease, error) {
+	l := &rootLease{root: r, f: f}
+	if err := l.Check(context.Background()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return l, l.sign(o)
 }
 
 func readOwner(f io.ReadSeeker) Owner {
@@ -116,13 +137,13 @@ type rootLease struct {
 func (l *rootLease) sign(o Owner) error {
 	b, err := json.Marshal(o)
 	if err == nil {
-		err = l.f.Truncate(0)
-	}
-	if err == nil {
 		_, err = l.f.Seek(0, io.SeekStart)
 	}
 	if err == nil {
-		_, err = l.f.Write(b)
+		_, err = l.f.Write(b) // over the last owner: that needs no space on a disk that is full
+	}
+	if err == nil {
+		err = l.f.Truncate(int64(len(b)))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot sign the lease of %s: %w", l.root.Path, err), l.f.Close())
@@ -133,8 +154,11 @@ func (l *rootLease) sign(o Owner) error {
 // Check implements Lease: somebody may have removed the file, or the whole root, and another run locked a new one.
 func (l *rootLease) Check(context.Context) error {
 	held, err := l.f.Stat()
+	if errors.Is(err, fs.ErrClosed) {
+		return fmt.Errorf("%w: it was released", ErrLost)
+	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return err
 	}
 	there, err := l.root.Files.Stat(l.root.dir("lease"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

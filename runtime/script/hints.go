@@ -80,7 +80,7 @@ func explainSyntax(at place, msg, src string) (place, error) {
 	switch {
 	case ok && !closed:
 		return place{at.file, open.line, open.col}, fmt.Errorf("this %s is not closed", bracket)
-	case ok && strings.Contains(msg, "want ','"):
+	case ok && missingComma.MatchString(msg):
 		return at, errors.New("a comma is missing before this")
 	case strings.Contains(msg, "want indent"):
 		return place{at.file, at.line, 1}, op.Hint(errors.New("the line is not indented"), "what belongs to the line above is indented by four spaces")
@@ -119,6 +119,8 @@ func explainToken(msg string) error {
 	}
 	return errors.New(msg)
 }
+
+var missingComma = regexp.MustCompile(`want ('[,)\]}]'|',)`)
 
 var gotWant = regexp.MustCompile(`^got (.*), want (.*)$`)
 

@@ -29,7 +29,7 @@ echo 1.1.0 >VERSION
 
 say '1.2.0 is broken: its health check fails; it is taken back'
 echo 1.2.0 >VERSION
-sed -i 's/^var fault = .*/var fault = "health=unhealthy"/' ./*.go
+sed -i 's/fault   = ""/fault   = "health=unhealthy"/' ./*.go
 sed -i 's/within = "30s"/within = "3s"/' environments.star
 code=0
 "$runner" deploy.star production || code=$?
@@ -38,7 +38,7 @@ echo "exit $code"
 
 say '1.3.0 is mended; its deployment is killed with kill -9 while it switches'
 echo 1.3.0 >VERSION
-sed -i 's/^var fault = .*/var fault = ""/' ./*.go
+sed -i 's/fault   = "health=unhealthy"/fault   = ""/' ./*.go
 "$runner" deploy.star production 2>killed.log &
 pid=$!
 until grep -q 'releases.activate' killed.log; do

@@ -134,7 +134,11 @@ func start(t *testing.T, stamped string, env ...string) *process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Process.Kill() })
+	late := time.AfterFunc(30*time.Second, func() { p.Process.Kill() })
+	t.Cleanup(func() {
+		late.Stop()
+		p.Process.Kill()
+	})
 	return p
 }
 
