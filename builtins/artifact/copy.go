@@ -67,7 +67,7 @@ func copyFile(ctx context.Context, f host.FS, from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, reader{ctx, in})
+	_, err = io.CopyBuffer(out, reader{ctx, in}, make([]byte, copyBuffer))
 	if err == nil {
 		err = f.Chmod(to, perm)
 	}
@@ -76,6 +76,9 @@ func copyFile(ctx context.Context, f host.FS, from, to string) error {
 	}
 	return errors.Join(err, out.Close())
 }
+
+// copyBuffer is how much is copied at a time, in bytes.
+const copyBuffer = 1 << 20
 
 // reader ends a copy when its context does.
 type reader struct {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/erlmcp/runner/builtins/command"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
@@ -20,7 +21,7 @@ const defaultTimeout = op.Duration(30 * time.Minute)
 // Family is what scripts see as build, and the values go(...) and command(...).
 func Family(h *host.Host) builtin.Family {
 	return builtin.NewFamily("build", "Makes artifacts from source, and finds them again when nothing has changed.",
-		op.Make(h, Go{Package: ".", Timeout: defaultTimeout}),
+		op.Make(h, Go{Timeout: defaultTimeout}),
 		op.Make(h, Command{Timeout: defaultTimeout}),
 		op.Read(h, File{}),
 		builtin.ValueSpec{Name: "go", Global: true, Proto: GoSource{Tests: []string{"go", "test", "./..."}}},
@@ -42,6 +43,9 @@ type GoSource struct {
 
 // Check implements op.Checked.
 func (g GoSource) Check() error {
+	if err := checkTests(g.Tests); err != nil {
+		return err
+	}
 	return Go{Package: g.Package, Output: g.Output, Version: g.Version, Env: g.Env, Timeout: defaultTimeout}.Check()
 }
 
@@ -58,7 +62,17 @@ type CommandSource struct {
 
 // Check implements op.Checked.
 func (c CommandSource) Check() error {
+	if err := checkTests(c.Tests); err != nil {
+		return err
+	}
 	return Command{Argv: c.Argv, Output: c.Output, Version: c.Version, Env: c.Env, Timeout: defaultTimeout}.Check()
+}
+
+func checkTests(argv []string) error {
+	if len(argv) == 0 {
+		return nil
+	}
+	return command.CheckArgv("tests", argv)
 }
 
 var versionPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+_~-]{0,99}$`)

@@ -213,9 +213,30 @@ func TestStuckFamilyEnds(t *testing.T) {
 	}
 	for range 3 {
 		pid := <-pids.lines
-		if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
-			t.Errorf("a process lives: %s", stat)
+		for limit := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) { // SIGKILL is sent, not yet obeyed
+			stat, err := os.ReadFile("/proc/" + pid + "/stat")
+			if err != nil || strings.Contains(string(stat), ") Z ") {
+				break
+			}
+			if time.Now().After(limit) {
+				t.Fatalf("a process lives: %s", stat)
+			}
 		}
+	}
+}
+
+// The program is looked for in the PATH that it will have.
+func TestOwnPath(t *testing.T) {
+	h := newHost(t)
+	for _, dir := range []string{"old", "new"} {
+		os.Mkdir(filepath.Join(h.Project, dir), 0o755)
+		os.WriteFile(filepath.Join(h.Project, dir, "tool"), []byte("#!/bin/sh\necho "+dir+"\n"), 0o755)
+	}
+	h.Env = []string{"PATH=" + filepath.Join(h.Project, "old")}
+	env := map[string]secret.Text{"PATH": secret.Plain(filepath.Join(h.Project, "new"))}
+	ran, err := Run(t.Context(), h, Cmd{Argv: []string{"tool"}, Env: env, Timeout: time.Minute})
+	if err != nil || ran.Stdout != "new\n" {
+		t.Errorf("%q, %v", ran.Stdout, err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -107,7 +106,7 @@ func short(v any) string {
 	return printable(string(b), 60)
 }
 
-// sentence is such as "503 unhealthy, want 2xx: database: connection refused".
+// sentence is such as "200 degraded, want healthy: database: slow".
 func sentence(r host.Response, d Document, notes []string) string {
 	s := fmt.Sprint(r.Status)
 	switch to := r.Header["location"]; {
@@ -115,8 +114,6 @@ func sentence(r host.Response, d Document, notes []string) string {
 		s += " to " + printable(to, 80)
 	case d.Status != "":
 		s += " " + d.Status
-	case r.Status/100 > 3:
-		s += " " + http.StatusText(r.Status)
 	}
 	s = strings.Join(append([]string{s}, notes...), ", ")
 	if f := d.Failing(); len(f) > 0 {

@@ -72,7 +72,7 @@ func TestJudge(t *testing.T) {
 		{"any 2xx", 204, "", nil, probe(accept()), "", true, "204"},
 		{"any document", 200, dbDown, nil, probe(accept()), "", true, "200 unhealthy, version 1.2.0: database: connection refused"},
 		{"another status", 200, "", nil, probe(status(204)), "", false, "200, want 204"},
-		{"not found", 404, "<html>", nil, probe(), "", false, "404 Not Found"},
+		{"not found", 404, "<html>", nil, probe(), "", false, "404"},
 		{"redirect", 302, "", nil, probe(), "", false, "302 to /login"},
 		{"redirect, wanted", 302, "", nil, probe(status(302)), "", true, "302 to /login"},
 		{"value", 200, goodDoc, nil, probe(holds("checks.vm.status", "healthy")), "", true, "200 healthy, version 1.2.0"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/runtime/host"
@@ -52,7 +53,7 @@ func (a Activate) Inverse(_ context.Context, h *host.Host) (any, error) {
 // Do implements op.Op. Everything that can be found out is found out before what runs is stopped.
 func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 	r := at(h, a.Root)
-	done, err := a.Preview(ctx, h)
+	done, err := a.outcome(r)
 	if err != nil {
 		return done, err
 	}
@@ -100,9 +101,7 @@ func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error
 	return driver.Store(h, r.path, u)
 }
 
-// Preview implements op.Previewer.
-func (a Activate) Preview(_ context.Context, h *host.Host) (Activated, error) {
-	r := at(h, a.Root)
+func (a Activate) outcome(r root) (Activated, error) {
 	rel, _, err := r.read(a.ID)
 	if err != nil {
 		return Activated{}, fmt.Errorf("cannot switch %s: %w", r.path, err)
@@ -111,7 +110,16 @@ func (a Activate) Preview(_ context.Context, h *host.Host) (Activated, error) {
 	return Activated{ID: a.ID, Version: rel.Version, From: from}, err
 }
 
-// Difference implements op.Differ. A release that the plan's own run would install is not there to be read.
+// Preview implements op.Previewer. A release that the plan's own run would install is not there to be read.
+func (a Activate) Preview(_ context.Context, h *host.Host) (Activated, error) {
+	done, err := a.outcome(at(h, a.Root))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = op.ErrUnknown
+	}
+	return done, err
+}
+
+// Difference implements op.Differ.
 func (a Activate) Difference(_ context.Context, h *host.Host) ([]string, error) {
 	r := at(h, a.Root)
 	was, err := r.live()

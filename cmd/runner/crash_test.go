@@ -29,11 +29,16 @@ func TestDeployUpgradeBreakRollBack(t *testing.T) {
 	s.agrees()
 }
 
-// mortal runs the program on a host that dies before its n-th change of the world; false when it did not come to that.
-func (s *site) mortal(n int, args ...string) (died bool, where string) {
+// mortal runs the program on a host that dies before the n-th change that it makes to the target or to a process; false
+// when the run did not come to that.
+func (s *site) mortal(n int, around func(*host.Host) *host.Host, args ...string) (died bool, where string) {
 	var m *hosttest.Mortal
 	s.inside(func(h *host.Host) *host.Host {
+		if around != nil {
+			h = around(h)
+		}
 		m = hosttest.NewMortal(h)
+		m.CountUnder(s.root())
 		m.DieAt(n)
 		return m.Host()
 	}, args...)
@@ -46,7 +51,7 @@ func (s *site) mortal(n int, args ...string) (died bool, where string) {
 	}
 }
 
-// otherMachine takes away what the machine that ran knows: its state directory. Recovery has the target only.
+// otherMachine takes away what the machine that ran knows: recovery has the target and nothing else.
 func (s *site) otherMachine() {
 	s.t.Helper()
 	for _, name := range []string{"runs", "scratch"} {
@@ -54,42 +59,204 @@ func (s *site) otherMachine() {
 			s.t.Fatal(err)
 		}
 	}
-	s.t.(*testing.T).Setenv("HOME", s.t.TempDir())
+	s.home = s.t.TempDir()
+	os.Setenv("HOME", s.home)
 }
 
-// committed reports whether the last run's undo log says that it is committed.
+// committed reports whether the run that was killed last had committed: its undo log, the newest, says so.
 func (s *site) committed() bool {
 	logs, _ := filepath.Glob(s.root(".runner", "runs", "*.jsonl"))
-	if len(logs) == 0 {
-		return false
+	var newest string
+	var at int64
+	for _, log := range logs {
+		if info, err := os.Stat(log); err == nil && info.ModTime().UnixNano() > at {
+			newest, at = log, info.ModTime().UnixNano()
+		}
 	}
-	b, err := os.ReadFile(logs[len(logs)-1])
+	b, err := os.ReadFile(newest)
 	return err == nil && strings.Contains(string(b), `"fact":"committed"`)
 }
 
-// TestKillAtEveryChange kills a deployment over a live version before each single change that it makes to the world,
-// and has it recovered by a machine that knows nothing but the target.
-func TestKillAtEveryChange(t *testing.T) {
+// recovers has another machine take back what was killed, and then wants one of the two versions to answer: the new one
+// only where the killed run had committed.
+func (s *site) recovers(where, old, next string) {
+	s.t.Helper()
+	committed := s.committed()
+	s.otherMachine()
+	s.must(0, "recover.star", "production")
+	if got := s.answers(); got != old && !(committed && got == next) {
+		s.t.Fatalf("killed before %s: %q answers, want %q\n%s", where, got, old, s.out.String())
+	}
+}
+
+func TestKillAtEveryChangeOfADeployment(t *testing.T) {
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
-	versions := []string{"1.1.0", "1.0.0"}
-	old := "1.0.0"
-	for n, round := 1, 0; ; n, round = n+1, round+1 {
-		next := versions[round%2]
-		died, where := s.mortal(n, s.deploy(next)...)
+	old, next := "1.0.0", "1.1.0"
+	for n := 1; ; n++ {
+		died, where := s.mortal(n, nil, s.deploy(next)...)
+		if !died {
+			t.Logf("%d places to die in", n-1)
+			return
+		}
+		s.recovers(where, old, next)
+		s.must(0, s.deploy(next)...)
+		s.wants(next)
+		s.agrees()
+		old, next = next, old
+	}
+}
+
+func TestKillAtEveryChangeOfAFirstDeployment(t *testing.T) {
+	for n := 1; ; n++ {
+		s := newSite(t)
+		died, where := s.mortal(n, nil, s.deploy("1.0.0")...)
+		if !died {
+			t.Logf("%d places to die in", n-1)
+			return
+		}
+		s.recovers(where, "", "1.0.0")
+		if s.answers() == "" {
+			if _, err := os.Lstat(s.root("current")); err == nil {
+				t.Fatalf("killed before %s: nothing serves, and current is there", where)
+			}
+		}
+		s.must(0, s.deploy("1.0.0")...)
+		s.wants("1.0.0")
+		s.agrees()
+		s.killService()
+	}
+}
+
+func TestKillAtEveryChangeOfARollback(t *testing.T) {
+	s := newSite(t)
+	s.must(0, s.deploy("1.0.0")...)
+	s.must(0, s.deploy("1.1.0")...)
+	old, next := "1.1.0", "1.0.0"
+	for n := 1; ; n++ {
+		died, where := s.mortal(n, nil, "rollback.star", "production", next)
+		if !died {
+			t.Logf("%d places to die in", n-1)
+			return
+		}
+		s.recovers(where, old, next)
+		s.must(0, "rollback.star", "production", next)
+		s.wants(next)
+		s.agrees()
+		old, next = next, old
+	}
+}
+
+func TestKillAtEveryChangeOfAnUndo(t *testing.T) {
+	s := newSite(t)
+	s.must(0, s.deploy("1.0.0")...)
+	for n := 30; ; n++ { // what comes before is the deployment's own test
+		died, where := s.mortal(n, nil, s.deploy("bad")...)
 		if !died {
 			t.Logf("%d places to die in", n-1)
 			break
 		}
-		committed := s.committed()
-		s.otherMachine()
-		s.must(0, "recover.star", "production")
-		if got := s.answers(); got != old && !(committed && got == next) {
-			t.Fatalf("killed before %s (%d): %q answers, want %s\n%s", where, n, got, old, s.out.String())
+		s.recovers(where, "1.0.0", "")
+	}
+	s.must(0, s.deploy("1.1.0")...)
+	s.wants("1.1.0")
+	s.agrees()
+}
+
+func TestKillAtEveryChangeOfARecovery(t *testing.T) {
+	s := newSite(t)
+	s.must(0, s.deploy("1.0.0")...)
+	for n := 1; ; n++ {
+		s.killedAt("rename "+s.root("current"), "1.1.0")
+		died, where := s.mortal(n, nil, "recover.star", "production")
+		if !died {
+			t.Logf("%d places to die in", n-1)
+			break
 		}
+		s.recovers(where, "1.0.0", "")
+	}
+	s.must(0, s.deploy("1.1.0")...)
+	s.wants("1.1.0")
+	s.agrees()
+}
+
+// killedAt kills a deployment before a change by its name, which must be one that a deployment makes.
+func (s *site) killedAt(what, version string) {
+	s.t.Helper()
+	for n := s.last; ; n++ {
+		died, where := s.mortal(n, nil, s.deploy(version)...)
+		if !died {
+			s.t.Fatalf("no deployment comes to %s", what)
+		}
+		if where == what {
+			s.last = n
+			return
+		}
+		s.must(0, "recover.star", "production")
+	}
+}
+
+func TestKillAtEveryFact(t *testing.T) {
+	s := newSite(t)
+	s.must(0, s.deploy("1.0.0")...)
+	old, next := "1.0.0", "1.1.0"
+	for n := 1; ; n++ {
+		if s.process(n, s.deploy(next)...) != -1 {
+			t.Logf("%d facts to be killed behind", n-1)
+			return
+		}
+		s.recovers("a fact", old, next)
 		s.must(0, s.deploy(next)...)
 		s.wants(next)
 		s.agrees()
-		old = next
+		old, next = next, old
+	}
+}
+
+// TestPowerLoss kills at every change, drops all that was not synced, ends every process, and has the target recovered.
+func TestPowerLoss(t *testing.T) {
+	s := newSite(t)
+	s.must(0, s.deploy("1.0.0")...)
+	old, next := "1.0.0", "1.1.0"
+	for n := 1; ; n++ {
+		var disk *hosttest.Volatile
+		died, where := s.mortal(n, func(h *host.Host) *host.Host {
+			disk = hosttest.NewVolatile(t, s.root())
+			v := *h
+			v.Files = disk
+			return &v
+		}, s.deploy(next)...)
+		if !died {
+			t.Logf("%d places to lose power in", n-1)
+			return
+		}
+		s.killService()
+		disk.Crash()
+		s.restarted(where, old, next)
+		s.must(0, s.deploy(next)...)
+		s.wants(next)
+		s.agrees()
+		old, next = next, old
+	}
+}
+
+// restarted is recovers behind a loss of power: nothing restarts a process of this driver at boot, so a committed or an
+// untouched version is started by hand here, as an init system would.
+func (s *site) restarted(where, old, next string) {
+	s.t.Helper()
+	committed := s.committed()
+	s.otherMachine()
+	s.must(0, "recover.star", "production")
+	if s.answers() == "" {
+		s.must(0, "start.star", "production")
+	}
+	s.settles(old, next, committed, where)
+}
+
+func (s *site) settles(old, next string, committed bool, where string) {
+	s.t.Helper()
+	s.must(0, "ready.star", "production")
+	if got := s.answers(); got != old && !(committed && got == next) {
+		s.t.Fatalf("power lost before %s: %q answers, want %q\n%s", where, got, old, s.out.String())
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/term"
+
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/render"
 	"github.com/erlmcp/runner/runtime/script"
 	"github.com/erlmcp/runner/scripts"
 	"github.com/erlmcp/runner/stdlib"
@@ -82,12 +85,16 @@ func (o *opened) explain(err error) event.RunFailed {
 	return f
 }
 
-type dbg struct{ w *os.File }
-
-func (d dbg) Emit(r event.Record) error {
-	b, _ := r.MarshalJSON()
-	_, err := d.w.Write(append(b, '\n'))
-	return err
+// renderer writes facts as the flags say.
+func (p *program) renderer(f flags, to *os.File) event.Sink {
+	if f.Output == "json" {
+		return render.JSON(to)
+	}
+	return render.Plain(to, p.style(f, to))
 }
 
-func (p *program) renderer(f flags, to *os.File) event.Sink { return dbg{to} }
+func (p *program) style(f flags, to *os.File) render.Style {
+	_, plain := p.getenv("NO_COLOR")
+	colour := f.Output == "auto" && !plain && term.IsTerminal(int(to.Fd()))
+	return render.Style{Colour: colour, Verbose: f.Verbose, Quiet: f.Quiet}
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
 )
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asRunner) != "" {
 		os.Exit(invoke(os.Args[1:], killAt))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"runner": func() { os.Exit(invoke(os.Args[1:], killAt)) }})
 }
 
 // killAt makes the program kill itself, as kill -9 does, behind its n-th fact.
@@ -74,14 +75,26 @@ type site struct {
 	t    testing.TB
 	dir  string
 	port int
+	home string       // of the machine that runs
+	last int          // where killedAt found its change last
 	out  bytes.Buffer // what the last run wrote
+}
+
+// environments is the project's environments.star. Its builds copy what was built before: these tests are of what comes
+// behind a build.
+func (s *site) environments() []byte {
+	bins, err := binaries()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return fmt.Appendf(nil, siteEnvironments, filepath.Dir(bins["1.0.0"]), s.port)
 }
 
 const siteEnvironments = `
 def _env(root, **more):
     return environment(
         app = "mcpd",
-        build = command(["cp", "built/{version}", "mcpd"], output = "mcpd"),
+        build = command(["cp", "%s/{version}", "mcpd"], output = "mcpd"),
         target = host(root = root, service = process(["bin/mcpd"], port = %d, grace = "2s", env = {"TOKEN": secret.env("TOKEN")})),
         health = probe("/health", within = "3s"),
         keep = 2,
@@ -99,6 +112,13 @@ def main(environment):
 -- list.star --
 def main(environment):
     print(json.encode([dict(id = r.id, good = r.good, live = r.live, version = r.version) for r in releases.list(environment.target.root)]))
+-- start.star --
+def main(environment):
+    lease(environment)
+    service.start(environment.target.root)
+-- ready.star --
+def main(environment):
+    health.wait(environment.health)
 -- stop.star --
 def main(environment):
     lease(environment)
@@ -107,23 +127,11 @@ def main(environment):
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	bins, err := binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, dir: t.TempDir(), port: freePort(t)}
-	s.write("environments.star", fmt.Sprintf(siteEnvironments, s.port))
+	s := &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir(), last: 1}
+	s.write("environments.star", string(s.environments()))
 	for _, part := range strings.Split(siteScripts, "\n-- ")[1:] {
 		name, text, _ := strings.Cut(part, " --\n")
 		s.write(name, text)
-	}
-	for name, path := range bins {
-		if err := os.MkdirAll(filepath.Join(s.dir, "built"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Link(path, filepath.Join(s.dir, "built", name)); err != nil {
-			t.Fatal(err)
-		}
 	}
 	t.Cleanup(s.killService)
 	return s
@@ -145,7 +153,9 @@ func (s *site) write(name, text string) {
 	}
 }
 
-func (s *site) env() []string { return append(os.Environ(), "TOKEN=canary-5f1d6f0c-canary") }
+func (s *site) env() []string {
+	return append(os.Environ(), "TOKEN=canary-5f1d6f0c-canary", "HOME="+s.home)
+}
 
 // inside runs the program in this process, with something around its host.
 func (s *site) inside(wrap func(*host.Host) *host.Host, args ...string) int {
@@ -298,36 +308,5 @@ func (s *site) killService() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// restore makes the site's target what it was when save was called, processes aside.
-func copyTree(t testing.TB, from, to string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(from, path)
-		dst := filepath.Join(to, rel)
-		switch {
-		case d.IsDir():
-			return os.MkdirAll(dst, 0o755)
-		case d.Type()&fs.ModeSymlink != 0:
-			link, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			return os.Symlink(link, dst)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		info, _ := d.Info()
-		return os.WriteFile(dst, b, info.Mode())
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -2,9 +2,11 @@ package builtin
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"regexp"
 	"runtime/debug"
+	"strings"
 )
 
 // Caught turns what recover gave into an error: an *UnknownUsed as it is, anything else into a *Fault; nil stays nil.
@@ -21,11 +23,20 @@ func Caught(r any) error {
 
 var goLine = regexp.MustCompile(`[\w.-]+\.go:\d+`)
 
-// faultID is a digest of the lines of Go that the panic passed through, without addresses and goroutine numbers.
+// faultID is a digest of where the panic began: the innermost lines of Go, without addresses and goroutine numbers.
 func faultID(stack string) string {
+	if _, after, ok := strings.Cut(stack, "\npanic("); ok {
+		stack = after
+	}
 	h := sha256.New()
-	for _, l := range goLine.FindAllString(stack, -1) {
+	for _, l := range goLine.FindAllString(stack, 6) {
 		fmt.Fprintln(h, l)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:4])
+}
+
+// IsFault reports whether an error is a mistake in runner itself.
+func IsFault(err error) bool {
+	var f *Fault
+	return errors.As(err, &f)
 }

@@ -110,10 +110,10 @@ func class(s *op.Spec) string {
 func (r *Reference) entry(name string, proto any, class string) string {
 	var b strings.Builder
 	f := newForm(proto)
-	fmt.Fprintf(&b, "### %s\n\n    %s\n\n", name, r.signature(name, f))
+	fmt.Fprintf(&b, "### %s\n\n    %s\n", name, r.signature(name, f))
 	text := strings.TrimSpace(op.DocOf(reflect.TypeOf(proto)) + " " + class)
 	if text != "" {
-		fmt.Fprintf(&b, "%s\n", text)
+		fmt.Fprintf(&b, "\n%s\n", text)
 	}
 	if len(f.fields) > 0 {
 		b.WriteString("\n" + r.fields(f.fields))

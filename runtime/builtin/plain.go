@@ -1,9 +1,11 @@
 package builtin
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 )
@@ -81,7 +83,7 @@ func (c *conversion) plainFields(items []starlark.Tuple) (any, error) {
 // words names what a field takes, with its article: "a string", "a list of ints", `a duration such as "90s"`.
 func (k *Kinds) words(t reflect.Type) string {
 	switch t {
-	case durationType:
+	case durationType, reflect.TypeFor[time.Duration]():
 		return `a duration such as "90s"`
 	case sizeType:
 		return `a size such as "2GiB"`
@@ -89,8 +91,10 @@ func (k *Kinds) words(t reflect.Type) string {
 		return "a string or a secret"
 	case funcType:
 		return "a function"
-	case bytesType:
+	case bytesType, reflect.TypeFor[error]():
 		return "a string"
+	case reflect.TypeFor[json.RawMessage]():
+		return "plain data"
 	}
 	if reflect.PointerTo(t).Implements(unmarshaler) {
 		return "a string"
@@ -144,6 +148,8 @@ func (k *Kinds) several(t reflect.Type) string {
 		return one[strings.Index(one, " ")+1:] + "s"
 	case one == "True or False", one == "plain data":
 		return one
+	case strings.HasPrefix(one, "a list of "), strings.HasPrefix(one, "a dict of "):
+		return one[2:6] + "s" + one[6:]
 	}
 	_, name, _ := strings.Cut(one, " ")
 	return name + " values"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ func (r *Run) Main(ctx context.Context, main func(context.Context) error) event.
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	if err == nil && len(r.state.Open()) > 0 {
+	if err == nil && r.uncommitted() {
 		err = r.commit("", "")
 	}
 	v := verdict{err: err}
@@ -38,6 +39,11 @@ func (r *Run) Main(ctx context.Context, main func(context.Context) error) event.
 		}
 	}
 	return f
+}
+
+// uncommitted reports whether something could still be taken back.
+func (r *Run) uncommitted() bool {
+	return slices.ContainsFunc(r.state.Open(), func(c journal.Change) bool { return !c.Check && c.Class != string(op.ClassFinal) })
 }
 
 // closing lists the logs in which the run's end is written: none where the next run has to go on undoing.

@@ -37,20 +37,19 @@ func openFile(f host.FS, dir, name string, set int64) (*file, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, name)
-	_, statErr := f.Lstat(path)
 	h, err := f.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	l := &file{fs: f, dir: dir, f: h}
-	if err := l.prepare(set, errors.Is(statErr, fs.ErrNotExist)); err != nil {
+	if err := l.prepare(set); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("cannot open the log %s: %w", path, err)
 	}
 	return l, nil
 }
 
-func (l *file) prepare(set int64, fresh bool) error {
+func (l *file) prepare(set int64) error {
 	records, good, err := Decode(l.f)
 	if err != nil {
 		return err
@@ -69,10 +68,8 @@ func (l *file) prepare(set int64, fresh bool) error {
 	if err := l.f.Sync(); err != nil {
 		return err
 	}
-	if fresh {
-		return l.fs.SyncDir(l.dir)
-	}
-	return nil
+	// Also where the file and the folder are not new: who made them may have been killed before this.
+	return errors.Join(l.fs.SyncDir(l.dir), l.fs.SyncDir(filepath.Dir(l.dir)))
 }
 
 // Append implements Writer.
@@ -108,7 +105,7 @@ func (l *file) Put(_ context.Context, data []byte) (string, error) {
 	digest := host.SHA256(data)
 	name := filepath.Join(l.dir, digest+".blob")
 	if have, err := host.ReadFile(l.fs, name, int64(len(data))); err == nil && bytes.Equal(have, data) {
-		return digest, l.fs.SyncDir(l.dir) // who put it may have been killed before this
+		return digest, nil
 	}
 	return digest, host.WriteFile(l.fs, name, data, 0o600)
 }

@@ -190,6 +190,14 @@ func take(t testing.TB, h journal.Home, run string) journal.Lease {
 	return l
 }
 
+// records reads the log of run a, which must be whole.
+func records(t testing.TB, h journal.Home) []event.Record {
+	t.Helper()
+	out, err := h.Read(t.Context(), "a")
+	must(t, err)
+	return out
+}
+
 // tickets are the names left in the queue.
 func tickets(t *testing.T, root string) []string {
 	t.Helper()

@@ -43,7 +43,7 @@ func head(rest []byte) []byte {
 
 // verify gives the JSON of a line, without its newline, when the checksum fits. It uses the line's memory.
 func verify(line []byte) ([]byte, error) {
-	if len(line) < sumLength || !bytes.HasPrefix(line, []byte(sumPrefix)) {
+	if len(line) <= sumLength || !bytes.HasPrefix(line, []byte(sumPrefix)) {
 		return nil, errors.New("not a record")
 	}
 	if !bytes.Equal(line[:sumLength], head(line[sumLength:])) {

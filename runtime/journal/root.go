@@ -37,7 +37,7 @@ func network() map[int64]string {
 
 // Take implements Home. The kernel gives the lease back when the process ends, however it ends.
 func (r Root) Take(ctx context.Context, o Owner, queue func(Owner, int)) (Lease, error) {
-	if err := host.MkdirAll(r.Files, r.dir(), 0o755); err != nil {
+	if err := r.make(); err != nil {
 		return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
 	}
 	space, err := r.Files.Space(r.dir())
@@ -52,6 +52,22 @@ func (r Root) Take(ctx context.Context, o Owner, queue func(Owner, int)) (Lease,
 		return nil, err
 	}
 	return l, nil
+}
+
+// make makes the folder. Until there is a log in it, it is made durable again: who made it may have been killed before.
+func (r Root) make() error {
+	if err := host.MkdirAll(r.Files, r.dir(), 0o755); err != nil {
+		return err
+	}
+	if _, err := r.Files.Lstat(r.logs()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, dir := range []string{r.Path, filepath.Dir(r.Path)} {
+		if err := r.Files.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 // take does not pass those who wait already, even when the lease is free for a moment between two of them.

@@ -1,6 +1,9 @@
 package script
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // openAt is the innermost bracket that stands open before a line, and whether it is closed later in the file.
 func openAt(src string, line int) (at place, bracket string, closed, ok bool) {
@@ -55,19 +58,19 @@ func brackets(src string) func(func(string) bool) {
 // quotes are given and returned.
 func blank(line []byte, triple string) string {
 	for i := 0; i < len(line); i++ {
-		rest := string(line[i:])
+		rest := line[i:]
 		switch {
-		case triple != "" && strings.HasPrefix(rest, triple):
-			fill(line[i:i+3], '.')
+		case triple != "" && bytes.HasPrefix(rest, []byte(triple)):
+			fill(rest[:3], '.')
 			i, triple = i+2, ""
 		case triple != "":
 			line[i] = '.'
-		case strings.HasPrefix(rest, `"""`), strings.HasPrefix(rest, `'''`):
-			triple = rest[:3]
-			fill(line[i:i+3], '.')
+		case bytes.HasPrefix(rest, []byte(`"""`)), bytes.HasPrefix(rest, []byte("'''")):
+			triple = string(rest[:3])
+			fill(rest[:3], '.')
 			i += 2
 		case line[i] == '#':
-			fill(line[i:], ' ')
+			fill(rest, ' ')
 			return ""
 		case line[i] == '"' || line[i] == '\'':
 			i = skipText(line, i)

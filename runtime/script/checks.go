@@ -9,12 +9,27 @@ import (
 	"github.com/erlmcp/runner/runtime/builtin"
 )
 
-// check is what a plan puts around everything that decides.
-func check(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	if err := builtin.CheckKnown(args[0]); err != nil {
+// equal, truth and member are what a plan puts around everything that decides.
+func equal(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return checked(t, args[0], builtin.CheckKnown(args[0]))
+}
+
+func truth(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return checked(t, args[0], known(args[0], false))
+}
+
+func member(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if d, ok := args[0].(*starlark.Dict); ok {
+		return checked(t, d, builtin.CheckKnown(starlark.Tuple(d.Keys())))
+	}
+	return checked(t, args[0], builtin.CheckKnown(args[0]))
+}
+
+func checked(t *starlark.Thread, v starlark.Value, err error) (starlark.Value, error) {
+	if err != nil {
 		return nil, at(err, position(t))
 	}
-	return args[0], nil
+	return v, nil
 }
 
 // at adds to the use of an unknown where it is.

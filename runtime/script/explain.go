@@ -35,7 +35,7 @@ func sayings() []saying {
 		{re(`^function (\w+) called recursively$`), "$1 calls itself, which the language does not have", "write a for loop"},
 		{re(`^(\w+) value is not iterable$`), "cannot go through a value of type $1", "for i in range(n) counts"},
 		{re(`^unhashable type: (list|dict|set)$`), "a $1 cannot be a key", "tuple(x) makes a key of a list"},
-		{re(`^unhashable(?: type)?: (\w+)$`), "a value of type $1 cannot be a key", "use its name or id"},
+		{re(`^unhashable(?: type)?: (\w+)$`), "a value of type $1 cannot be a key", ""},
 		{re(`^can't assign to \.(\w+) field of (\w+)$`), "$1 cannot be set: the fields of this $2 are fixed", "what is made stays as it is; make another"},
 		{re(`^(?:division|floored division|integer division|integer modulo) by zero`), "division by zero", ""},
 		{re(`^not (enough|all) arguments`), "", "a text needs one value for each %s: \"%s %s\" % (a, b)"},

@@ -229,7 +229,7 @@ func (r *fakeRun) OnUndo(_ context.Context, b op.Bound) error {
 }
 
 func (r *fakeRun) Attempt(ctx context.Context, _ string, fn func(context.Context) error) (caught, err error) {
-	if err := fn(ctx); err == nil || !IsMistake(err) && ctx.Err() == nil {
+	if err := fn(ctx); err == nil || Catchable(err) && ctx.Err() == nil {
 		return err, nil
 	} else {
 		return nil, err

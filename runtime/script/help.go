@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 )
@@ -58,12 +59,18 @@ func (s *Script) help(extra any) (string, error) {
 			fmt.Fprintf(w, "\nFlags of runner:\n")
 		}
 		if !f.Hidden {
-			fmt.Fprintf(w, "  %s\t%s\n", f.Summary(), f.Help)
+			summary := f.Summary()
+			if f.Tag.Negatable != "" {
+				summary = "--[no-]" + f.Name
+			}
+			fmt.Fprintf(w, "  %s\t%s\n", summary, f.Help)
 		}
 	}
 	err = w.Flush()
-	return b.String(), err
+	return trailing.ReplaceAllString(b.String(), ""), err
 }
+
+var trailing = regexp.MustCompile(`(?m) +$`)
 
 // usage is the flag with what it takes.
 func (p Param) usage() string {

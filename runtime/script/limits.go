@@ -131,7 +131,7 @@ func (b *budget) watchMemory(ctx context.Context, stop func(error)) {
 
 // maxChain is how deep a list or tuple may nest at all. Hashing, freezing and comparing recurse in Go, whose stack
 // ends the process somewhere beyond 5 million.
-const maxChain = 1_000_000
+const maxChain = 100_000
 
 // tooDeep looks along the first nested list or tuple of each variable in sight.
 func tooDeep(t *starlark.Thread) bool {

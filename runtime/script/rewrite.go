@@ -6,7 +6,9 @@ import (
 
 // Names that no script can write.
 const (
-	checkName   = " check"   // refuses an unknown
+	equalName   = " equal"   // refuses an unknown, and what has one in it
+	truthName   = " truth"   // refuses an unknown
+	memberName  = " member"  // refuses what has an unknown among its elements or keys
 	operandName = " operand" // refuses what % must not put into a text
 	textName    = " text"    // gives texts methods that refuse unknowns and secrets
 )
@@ -26,13 +28,15 @@ func wrap(name string, x syntax.Expr) syntax.Expr {
 	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{x}, Rparen: end}
 }
 
-// decides wraps what a decision is made on.
-func (r *rewriter) decides(x syntax.Expr) syntax.Expr {
+// decides wraps what is true or false, or gone through.
+func (r *rewriter) decides(x syntax.Expr) syntax.Expr { return r.checked(truthName, x) }
+
+func (r *rewriter) checked(name string, x syntax.Expr) syntax.Expr {
 	x = r.expr(x)
 	if !r.plan {
 		return x
 	}
-	return wrap(checkName, x)
+	return wrap(name, x)
 }
 
 func (r *rewriter) stmts(stmts []syntax.Stmt) {
@@ -159,7 +163,11 @@ func (r *rewriter) slice(x *syntax.SliceExpr) {
 
 func (r *rewriter) binary(x *syntax.BinaryExpr) {
 	switch x.Op {
-	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE, syntax.IN, syntax.NOT_IN, syntax.AND, syntax.OR:
+	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE:
+		x.X, x.Y = r.checked(equalName, x.X), r.checked(equalName, x.Y)
+	case syntax.IN, syntax.NOT_IN:
+		x.X, x.Y = r.checked(equalName, x.X), r.checked(memberName, x.Y)
+	case syntax.AND, syntax.OR:
 		x.X, x.Y = r.decides(x.X), r.decides(x.Y)
 	case syntax.PERCENT:
 		x.X, x.Y = r.expr(x.X), wrap(operandName, r.expr(x.Y))

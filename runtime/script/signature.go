@@ -99,19 +99,19 @@ func typeOf(d starlark.Value) Type {
 func docstring(doc string) (text string, args map[string]string) {
 	args = map[string]string{}
 	var lines []string
-	name, inArgs := "", false
+	name, inArgs, section := "", false, false
 	for _, line := range strings.Split(strings.TrimSpace(doc), "\n") {
 		trimmed := strings.TrimSpace(line)
 		before, after, colon := strings.Cut(trimmed, ":")
 		switch {
-		case trimmed == "Args:":
-			inArgs = true
-		case !inArgs:
+		case colon && after == "" && before != "" && !strings.Contains(before, " ") && strings.ToUpper(before[:1]) == before[:1]:
+			inArgs, section = before == "Args", true
+		case !section:
 			lines = append(lines, trimmed)
+		case !inArgs:
+			// What main gives, or raises, is no matter of the command line.
 		case trimmed == "":
 			name = ""
-		case colon && !strings.Contains(before, " ") && after == "":
-			inArgs = false // another section
 		case colon && !strings.Contains(before, " "):
 			name = before
 			args[name] = strings.TrimSpace(after)

@@ -58,12 +58,20 @@ type Stopped struct {
 func (e *Stopped) Error() string { return e.Cause.Error() }
 
 // Unwrap gives the cause, and the place.
-func (e *Stopped) Unwrap() []error { return []error{e.Cause, e.eval} }
+func (e *Stopped) Unwrap() []error {
+	if e.eval == nil {
+		return []error{e.Cause}
+	}
+	return []error{e.Cause, e.eval}
+}
 
 // call1 is starlark.Call for every function of a script: panics are errors, and what stopped the thread is named.
 func call1(t *starlark.Thread, fn starlark.Value, args starlark.Tuple, kwargs []starlark.Tuple) (v starlark.Value, err error) {
-	v, err = recovered(t, func() (starlark.Value, error) { return starlark.Call(t, fn, args, kwargs) })
 	f := flowOf(t)
+	if f.ctx.Err() != nil {
+		return nil, &Stopped{Cause: context.Cause(f.ctx)}
+	}
+	v, err = recovered(t, func() (starlark.Value, error) { return starlark.Call(t, fn, args, kwargs) })
 	if err == nil || f.ctx.Err() == nil || happened(err) {
 		return v, err
 	}
@@ -106,6 +114,13 @@ func happened(err error) bool {
 	var p *Performed
 	var f *Failed
 	return errors.As(err, &p) || errors.As(err, &f)
+}
+
+// Catchable reports whether attempt may catch an error: one that came about in the world, or that fail was asked for.
+// The run adds what it knows: a stop, a deadline, a lost lease.
+func Catchable(err error) bool {
+	var f *builtin.Fault
+	return happened(err) && !errors.As(err, &f)
 }
 
 // IsMistake reports whether an error is a mistake in the script: not an op's error, not fail, not a stop from outside,

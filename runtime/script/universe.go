@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"go.starlark.net/lib/math"
@@ -29,7 +30,7 @@ func universe(s *Script) starlark.StringDict {
 		"on_undo": core.onUndo, "attempt": core.attempt, "parallel": core.parallel,
 		"print": core.print, "fail": fail, "struct": builtin.MakeStruct,
 		"str": str, "repr": repr, "int": toInt,
-		checkName: check, textName: text, operandName: operand,
+		equalName: equal, truthName: truth, memberName: member, textName: text, operandName: operand,
 	} {
 		u[name] = starlark.NewBuiltin(name, caught(f))
 	}
@@ -134,11 +135,15 @@ func repr(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs [
 const maxDigits = 10_000
 
 func toInt(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if len(args) > 0 {
-		if err := builtin.CheckKnown(args[0]); err != nil {
+	all := slices.Clone(args)
+	for _, kv := range kwargs {
+		all = append(all, kv[1])
+	}
+	for _, v := range all {
+		if err := builtin.CheckKnown(v); err != nil {
 			return nil, err
 		}
-		if s, ok := args[0].(starlark.String); ok && len(s) > maxDigits {
+		if s, ok := v.(starlark.String); ok && len(s) > maxDigits {
 			return nil, fmt.Errorf("want at most %d digits, got %d", maxDigits, len(s))
 		}
 	}

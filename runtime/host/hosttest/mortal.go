@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 
 	"github.com/erlmcp/runner/runtime/host"
@@ -27,6 +28,7 @@ type Mortal struct {
 	mu    sync.Mutex
 	calls int
 	at    int
+	only  string // the folder whose changes alone are counted
 	torn  bool
 	dead  bool
 	last  string
@@ -63,6 +65,13 @@ func (m *Mortal) DieTornAt(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.at, m.torn = n, true
+}
+
+// CountUnder leaves changes of files outside a folder out of the count; those of processes stay in it.
+func (m *Mortal) CountUnder(folder string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.only = folder
 }
 
 // Die kills the runner now. When it has returned, no call of the runner has an effect any more.
@@ -133,7 +142,7 @@ func (m *Mortal) ask(c *call, do func() error) error {
 	if m.dead {
 		return ErrDead
 	}
-	if !c.writes {
+	if !c.writes || m.only != "" && !strings.Contains(c.path, m.only) {
 		return do()
 	}
 	if m.torn && m.calls+1 == m.at && c.op == "write" {

@@ -137,8 +137,8 @@ func TestMortalLeavesItsProcesses(t *testing.T) {
 
 // Killed between recording a process and letting it go, the runner leaves a process that has done nothing.
 func TestMortalAtTheGate(t *testing.T) {
-	name := t.TempDir() + "/made"
 	for n, want := range map[int]bool{1: false, 2: false, 3: true} {
+		name := t.TempDir() + "/made"
 		m := NewMortal(real(host.OS{}))
 		m.DieAt(n)
 		recorded := false
