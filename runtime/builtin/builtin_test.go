@@ -183,6 +183,8 @@ func TestBindRefuses(t *testing.T) {
 		`app.deploy("/r", "7", when = lambda: 1)`:          "when: want a function of a file, got lambda",
 		`app.deploy("/r", "7", when = len)`:                "when: want a function, got builtin_function_or_method",
 		`app.deploy("/r", "7", count = 13)`:                "count: want any number but 13",
+		`app.deploy("/r", "7", argv = range(1 << 40))`:     "argv: want at most 1048576 elements, got 1099511627776",
+		`app.deploy("/r", "7", body = range(1 << 40))`:     "body: want at most 1048576 elements",
 		`app.token("panic")`:                               "a fault of runner itself",
 		`app.deplyo`:                                       "app has no deplyo (did you mean deploy?)",
 		`unit("x").nmae`:                                   "unit has no nmae (did you mean name?)",

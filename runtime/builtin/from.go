@@ -225,6 +225,9 @@ func (c *conversion) setSlice(dst reflect.Value, v starlark.Value) error {
 	if _, isDict := v.(*starlark.Dict); !ok || isDict {
 		return c.want(dst.Type(), v)
 	}
+	if n := starlark.Len(it); n > maxVisited {
+		return fmt.Errorf("want at most %d elements, got %d", maxVisited, n)
+	}
 	iter := it.Iterate()
 	defer iter.Done()
 	out := reflect.MakeSlice(dst.Type(), 0, 0)

@@ -51,6 +51,9 @@ func (c *conversion) plain(v starlark.Value) (any, error) {
 		}
 		return c.plainFields(items)
 	case starlark.Iterable:
+		if n := starlark.Len(v); n > maxVisited {
+			return nil, fmt.Errorf("want at most %d elements, got %d", maxVisited, n)
+		}
 		out := []any{}
 		for x := range starlark.Elements(v) {
 			p, err := c.plain(x)

@@ -160,6 +160,7 @@ type rig struct {
 	facts []event.Record
 	n     int
 	cfg   Config
+	hear  func(event.Fact)
 }
 
 func newRig(t *testing.T) *rig {
@@ -203,6 +204,9 @@ func (g *rig) run() *Run {
 
 func (g *rig) Emit(r event.Record) error {
 	g.facts = append(g.facts, r)
+	if g.hear != nil {
+		g.hear(r.Fact)
+	}
 	return nil
 }
 
@@ -440,7 +444,11 @@ func TestStoppedBeforeAndBehindAChange(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		r := g.run()
-		time.AfterFunc(20*time.Millisecond, func() { cancel(&Stopped{"SIGINT", 130}) })
+		g.hear = func(f event.Fact) {
+			if s, ok := f.(event.OpStarted); ok && s.Name == "toy.wait" {
+				cancel(&Stopped{"SIGINT", 130})
+			}
+		}
 		f := r.Main(ctx, func(ctx context.Context) error { return g.steps(ctx, r, "", append(steps, Wait{})...) })
 		g.want(f, want, values{"a": ""})
 		if !f.Interrupted {
@@ -454,7 +462,11 @@ func TestAbandonedUndoIsTakenUpByTheNextRun(t *testing.T) {
 	abandon := make(chan struct{})
 	g.cfg.Abandon = abandon
 	g.w.fail["undo b"] = errHang
-	time.AfterFunc(30*time.Millisecond, func() { close(abandon) })
+	g.hear = func(f event.Fact) {
+		if _, ok := f.(event.UndoStarted); ok {
+			close(abandon)
+		}
+	}
 	f := g.script("lease", Set{Name: "a", Value: "1"}, Set{Name: "b", Value: "1"}, errBoom)
 	g.want(f, ExitDiffers, values{"a": "", "b": "1"})
 	g.cfg.Abandon = nil

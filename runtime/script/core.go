@@ -211,6 +211,9 @@ func (c *core) attempt(t *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 			})
 		})
 	})
+	if err == nil && caught != nil && !Catchable(caught) {
+		err = caught
+	}
 	if err != nil {
 		return nil, fromRun(err)
 	}
@@ -223,7 +226,7 @@ func (c *core) attempt(t *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 
 // fromRun tells the run's own refusals from what the script's functions gave it.
 func fromRun(err error) error {
-	if innermost(err) != nil {
+	if innermost(err) != nil || errors.As(err, new(*Stopped)) {
 		return err
 	}
 	return &Performed{err}

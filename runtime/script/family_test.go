@@ -229,11 +229,11 @@ func (r *fakeRun) OnUndo(_ context.Context, b op.Bound) error {
 }
 
 func (r *fakeRun) Attempt(ctx context.Context, _ string, fn func(context.Context) error) (caught, err error) {
-	if err := fn(ctx); err == nil || Catchable(err) && ctx.Err() == nil {
-		return err, nil
-	} else {
+	err = fn(ctx)
+	if err != nil && (IsMistake(err) || ctx.Err() != nil) {
 		return nil, err
 	}
+	return err, nil
 }
 
 func (r *fakeRun) Parallel(ctx context.Context, at, branch string, names []string, _ int,

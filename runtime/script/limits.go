@@ -211,6 +211,9 @@ func (s *Script) watched(ctx context.Context, f func(context.Context) error) err
 }
 
 func (s *Script) abandonWhenStuck(ended context.Context, cause error) {
+	if s.options.Clock == nil || s.options.Abandon == nil {
+		return
+	}
 	for stuck := time.Duration(0); stuck < grace; {
 		if s.options.Clock.Sleep(ended, patience) != nil {
 			return

@@ -46,6 +46,14 @@ func TestPlanEndsAtADecision(t *testing.T) {
 	}
 }
 
+func TestPlanEndsAtADecisionInsideAttempt(t *testing.T) {
+	_, err := run(t, "def f():\n    return releases.install(\"/opt\").id == \"7\"\nattempt(f)", planned)
+	var used *builtin.UnknownUsed
+	if !errors.As(err, &used) || used.At != "deploy.star:3:16" {
+		t.Errorf("got %+v of %v", used, err)
+	}
+}
+
 // Truth is asked where no rewriting reaches: the answer is never a guess.
 func TestUnknownHasNoTruth(t *testing.T) {
 	defer func() {

@@ -47,7 +47,7 @@ type Options struct {
 	Limits   Limits
 	Plan     bool // a decision on what the plan cannot know ends main with *builtin.UnknownUsed
 	Info     Info
-	Clock    Clock // the real one, also where ops are given another
+	Clock    Clock // the real one, also where ops are given another; without one nothing is abandoned
 	// Abandon is called when the interpreter does not stop within 5 s of being told to. It must end the process.
 	Abandon func(reason string)
 }

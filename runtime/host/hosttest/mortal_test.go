@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -101,18 +102,27 @@ func TestMortalGivesItsLocksBack(t *testing.T) {
 	must(t, unix.Flock(int(g.Fd()), unix.LOCK_EX|unix.LOCK_NB))
 }
 
+// first is a writer that says when it is first written to.
+func first(f func()) io.Writer {
+	var once sync.Once
+	return writer(func() { once.Do(f) })
+}
+
+type writer func()
+
+func (w writer) Write(p []byte) (int, error) { w(); return len(p), nil }
+
 func TestMortalLeavesItsProcesses(t *testing.T) {
 	m := NewMortal(real(host.OS{}))
 	procs := m.Host().Procs
 	r, w, err := os.Pipe()
 	must(t, err)
 	var child host.Proc
-	running := make(chan struct{})
-	result := make(chan error)
+	running, result := make(chan struct{}), make(chan error)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		_, err := procs.Run(ctx, host.Cmd{Argv: []string{"/bin/sh", "-c", "read line; echo x; echo y"}, Stdin: r, Stdout: io.Discard},
-			func(p host.Proc) error { child = p; close(running); return nil })
+		_, err := procs.Run(ctx, host.Cmd{Argv: []string{"/bin/sh", "-c", "echo runs; read line; echo x"}, Stdin: r, Stdout: first(func() { close(running) })},
+			func(p host.Proc) error { child = p; return nil })
 		result <- err
 	}()
 	<-running
