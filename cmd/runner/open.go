@@ -50,7 +50,8 @@ func (p *program) open(f flags, args []string, plan bool) (*opened, error) {
 	if err != nil {
 		return nil, &unopened{err}
 	}
-	if o.call, err = o.script.Parse(args[1:], &o.flags); err != nil {
+	// Runner's own flags are read already, and a parse sets what it is given anew: this one knows their names only.
+	if o.call, err = o.script.Parse(args[1:], &flags{}); err != nil {
 		return nil, &unopened{err}
 	}
 	return o, nil

@@ -278,7 +278,7 @@ func (s *site) agrees() {
 		}
 	}
 	if !slices.Equal(ids, onDisk) {
-		s.t.Fatalf("listed %v, on disk %v", ids, onDisk)
+		s.t.Fatalf("listed %v, on disk %v\n%s", ids, onDisk, s.out.String())
 	}
 	if link, err := os.Readlink(s.root("current")); err != nil || link != "releases/"+live {
 		s.t.Fatalf("current is %q (%v), live is %q", link, err, live)

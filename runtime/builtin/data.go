@@ -91,7 +91,7 @@ func (d *Data) CompareSameType(o syntax.Token, other starlark.Value, _ int) (boo
 		return false, fmt.Errorf("cannot order %s by %s", d.Type(), o)
 	}
 	e := other.(*Data)
-	return (d.v.Type() == e.v.Type() && reflect.DeepEqual(d.Go(), e.Go())) == (o == syntax.EQL), nil
+	return reflect.DeepEqual(d.Go(), e.Go()) == (o == syntax.EQL), nil
 }
 
 // readable are the fields that scripts see: a Key is between the engine and Go code, while others that no script sets,

@@ -201,3 +201,18 @@ func TestMortalEndsItsWaits(t *testing.T) {
 		t.Error("a dead runner ended a process")
 	}
 }
+
+func TestMortalCountsUnderAFolder(t *testing.T) {
+	root, beside := t.TempDir(), t.TempDir()
+	m := NewMortal(real(host.OS{}))
+	m.CountUnder(root)
+	m.DieAt(2)
+	files := m.Host().Files
+	must(t, files.Mkdir(beside+"/a", 0o755), files.Mkdir(root+"/a", 0o755), files.Mkdir(beside+"/b", 0o755))
+	if err := files.Mkdir(root+"/b", 0o755); !errors.Is(err, ErrDead) || m.Calls() != 1 {
+		t.Errorf("%v after %d calls", err, m.Calls())
+	}
+	if err := files.Mkdir(beside+"/c", 0o755); !errors.Is(err, ErrDead) {
+		t.Errorf("the dead write beside: %v", err)
+	}
+}
