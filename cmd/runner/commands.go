@@ -82,11 +82,12 @@ func suggest(word string, known []string) string { return builtin.DidYouMean(wor
 func overview() string {
 	var b strings.Builder
 	b.WriteString("runner executes Starlark deployment scripts, and takes back by itself what fails.\n\nusage: runner [COMMAND] [FLAGS]\n\nCommands:\n")
-	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-38s %s\n", strings.TrimSpace("runner "+c.name+" "+c.usage), c.help)
-	}
-	b.WriteString("\nFlags:\n")
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace("runner "+c.name+" "+c.usage), c.help)
+	}
+	w.Flush()
+	b.WriteString("\nFlags:\n")
 	for _, f := range flagModel() {
 		fmt.Fprintf(w, "  %s\t%s\n", f.Summary(), f.Help)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -40,8 +39,12 @@ func stopCodes() map[os.Signal]*engine.Stopped {
 // listen starts hearing signals; the function that it returns stops that and waits.
 func (s *signals) listen() func() {
 	ch := make(chan os.Signal, 8)
-	// SIGPIPE is heard so that it does not kill; SIGTSTP so that it does not stop a run that holds a lease.
-	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTSTP)
+	// SIGPIPE is heard so that it does not kill; SIGTSTP so that it does not stop a run that holds a lease. None is
+	// ignored: programs that the run starts would inherit that.
+	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGTSTP)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup asks that the end of the terminal is not the end of the run
+		signal.Notify(ch, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -78,9 +81,9 @@ func (s *signals) stop(sig os.Signal) {
 	cause := stopCodes()[sig]
 	if s.asked.IsZero() {
 		s.asked = s.now()
-		notice := fmt.Sprintf("%s: the run stops, and what it changed is taken back", cause.Signal)
+		notice := cause.Signal + ": the run stops"
 		if s.terminal {
-			notice += "; Ctrl-C again, a second from now, gives that up"
+			notice += "; Ctrl-C again, a second from now or later, gives up its undo"
 		}
 		s.note(notice)
 		s.cancel(cause)

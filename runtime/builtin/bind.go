@@ -90,12 +90,18 @@ func (f *form) bind(c *conversion, args starlark.Tuple, kwargs []starlark.Tuple)
 
 func (f *form) tooMany(n int, required []string) error {
 	optional := f.names(f.optional)
-	err := fmt.Errorf("takes %d arguments by position, got %d", len(required), n)
+	word := "arguments"
+	if len(required) == 1 {
+		word = "argument"
+	}
+	err := fmt.Errorf("takes %d %s by position, got %d", len(required), word, n)
 	switch {
 	case len(required) > 0 && len(optional) > 0:
 		return op.Hint(err, "%s by position; %s by name", and(required), and(optional))
 	case len(optional) > 0:
 		return op.Hint(err, "its parameters go by name: %s", and(optional))
+	case len(required) > 0:
+		return op.Hint(err, "it takes %s", and(required))
 	}
 	return err
 }

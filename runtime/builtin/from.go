@@ -35,7 +35,6 @@ func (c *conversion) want(t reflect.Type, v starlark.Value) error {
 	err := fmt.Errorf("want %s, got %s", c.kinds.words(t), got(v))
 	_, isInt := v.(starlark.Int)
 	_, isText := v.(starlark.String)
-	_, isDict := v.(*starlark.Dict)
 	switch {
 	case isInt && t == durationType:
 		return op.Hint(err, `a number alone has no unit: write "%ss"`, v.String())
@@ -45,9 +44,9 @@ func (c *conversion) want(t reflect.Type, v starlark.Value) error {
 		return op.Hint(err, "put it into brackets: [%s]", Repr(v))
 	case isText && t.Kind() == reflect.Bool:
 		return op.Hint(err, "True and False are written without quotes")
-	case isDict:
-		if kinds := c.kinds.fitting(t); len(kinds) > 0 && t.Kind() != reflect.Map {
-			return op.Hint(err, "it is made by a call: %s(...)", kinds[0])
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Interface:
+		if kinds := c.kinds.fitting(t); len(kinds) > 0 {
+			return op.Hint(err, "it is made by a call: %s(...); runner doc %s describes it", kinds[0], kinds[0])
 		}
 	}
 	return err

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ func tiny(t *testing.T) string {
 // fill leaves no byte free.
 func fill(t *testing.T, dir string) {
 	t.Helper()
-	f, err := os.Create(filepath.Join(dir, "filler"))
+	f, err := os.OpenFile(filepath.Join(dir, "filler"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
 	defer f.Close()
 	for size := 64 << 10; size > 0; size /= 2 {
@@ -97,6 +98,44 @@ func TestDiskFullAfterTheFirstChange(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hungry is a disk on which something else takes what a cut file gives back.
+type hungry struct {
+	host.FS
+	eat func()
+}
+
+type hungryFile struct {
+	host.File
+	eat func()
+}
+
+func (h hungry) Open(name string, flag int, perm fs.FileMode) (host.File, error) {
+	f, err := h.FS.Open(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return hungryFile{f, h.eat}, nil
+}
+
+func (h hungryFile) Truncate(size int64) error {
+	defer h.eat()
+	return h.File.Truncate(size)
+}
+
+// The dead run's log ends whole: the one who takes it back gives nothing of the disk away on the way.
+func TestDiskFullAndContendedInTheRecovery(t *testing.T) {
+	dir := tiny(t)
+	l := take(t, home(dir), "a run whose name is so long that its owner is a longer text than that of the next")
+	log, err := l.Open(t.Context(), "a")
+	must(t, err, log.Append(t.Context(), note(1, 500), true), log.Close(), l.Release())
+	fill(t, dir)
+	h := journal.Root{Files: hungry{host.OS{}, func() { fill(t, dir) }}, Path: dir}
+	log, err = take(t, h, "b").Open(t.Context(), "a")
+	must(t, err)
+	defer log.Close()
+	undo(t, log, "in the recovery")
 }
 
 // Without space set aside the same undo finds no room: this is what the test above would see.

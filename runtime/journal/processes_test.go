@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/erlmcp/runner/runtime/journal"
 )
@@ -100,6 +104,49 @@ func TestFiftyAtOnceWithAQueue(t *testing.T) {
 	if got = slices.Compact(got); len(got) != starters {
 		t.Errorf("%d of %d came: %q", len(got), starters, got)
 	}
+	if left := tickets(t, root); len(left) > 0 {
+		t.Errorf("the queue keeps %q", left)
+	}
+}
+
+// The same within one process, where they come closer together: all begin in one instant.
+func TestFiftyAtOnceInOneProcess(t *testing.T) {
+	root := fresh(t)
+	holder := take(t, home(root), "holder")
+	var inside atomic.Int32
+	var all errgroup.Group
+	begin, waiting := make(chan bool), make(chan bool, 100*starters)
+	for i := range starters {
+		all.Go(func() error {
+			<-begin
+			told := false
+			l, err := home(root).Take(t.Context(), owner(fmt.Sprint("p", i)), func(journal.Owner, int) {
+				if !told {
+					told = true
+					waiting <- true
+				}
+			})
+			if err != nil {
+				return err
+			}
+			if n := inside.Add(1); n != 1 {
+				return fmt.Errorf("%d hold the lease", n)
+			}
+			runtime.Gosched()
+			err = l.Check(t.Context())
+			inside.Add(-1)
+			return errors.Join(err, l.Release())
+		})
+	}
+	close(begin)
+	for range starters {
+		select {
+		case <-waiting:
+		case <-time.After(30 * time.Second):
+			t.Fatal("not all of them wait")
+		}
+	}
+	must(t, holder.Release(), all.Wait())
 	if left := tickets(t, root); len(left) > 0 {
 		t.Errorf("the queue keeps %q", left)
 	}

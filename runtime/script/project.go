@@ -113,7 +113,12 @@ func (p *Project) mustExist(name string) error {
 	if p.exists(name) {
 		return nil
 	}
-	return usage("scripts: "+strings.Join(p.List(), ", "), "cannot find the script %s%s", name, builtin.DidYouMean(name, p.List()))
+	all := p.List()
+	own := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return strings.HasPrefix(n, stdPrefix) || n == environmentsFile })
+	if len(own) > maxHinted {
+		own = append(own[:maxHinted], "…")
+	}
+	return usage("there are "+strings.Join(own, ", "), "cannot find the script %s%s", name, builtin.DidYouMean(name, all))
 }
 
 func (p *Project) exists(name string) bool {
@@ -158,8 +163,9 @@ func (p *Project) read(name string, limit int64) (src []byte, standard bool, err
 	return src, standard, err
 }
 
-// maxListed and maxFolders bound a search for files to suggest.
+// maxListed and maxFolders bound a search for files to suggest; maxHinted is how many a hint names.
 const (
+	maxHinted  = 10
 	maxListed  = 200
 	maxFolders = 3
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -169,7 +170,23 @@ func (v *Volatile) SyncDir(name string) error {
 			return err
 		}
 	}
+	v.settle(dir)
 	return nil
+}
+
+// settle takes the directories in a synced directory out of every other: one that was moved has one place on every file
+// system, and its new one is durable now.
+func (v *Volatile) settle(dir *node) {
+	for _, moved := range dir.names {
+		if moved == nil || !moved.mode.IsDir() {
+			continue
+		}
+		for _, other := range v.nodes {
+			if other != dir {
+				maps.DeleteFunc(other.names, func(_ string, n *node) bool { return n == moved })
+			}
+		}
+	}
 }
 
 // Crash cuts the power and starts the machine again: open files are dead, locks on them gone, and the tree under the
