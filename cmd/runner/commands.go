@@ -42,19 +42,25 @@ func (p *program) run() int {
 	}
 	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == word })
 	switch {
+	case word == "help":
+		io.WriteString(p.stdout, overview())
+		return 0
 	case word == "":
 		if len(rest) > 0 && rest[0] != "--help" && rest[0] != "-h" {
 			return p.reject(f, &usage{"there is no flag " + rest[0] + suggest(rest[0], allFlags()), "runner --help lists the flags"})
 		}
 		io.WriteString(p.stdout, overview())
 		return 0
-	case i >= 0 && word != "run" && word != "plan" && slices.ContainsFunc(rest, isHelp):
+	case i >= 0 && slices.ContainsFunc(ownHelp(word, rest), isHelp):
 		fmt.Fprintf(p.stdout, "usage: runner %s %s\n\n%s\n", word, commands()[i].usage, sentence(commands()[i].help))
 		return 0
 	}
 	c, args := commands()[0], append([]string{word}, rest...)
 	if i >= 0 {
 		c, args = commands()[i], rest
+	}
+	if near := suggest(word, commandNames()); i < 0 && near != "" && !strings.Contains(word, ".") {
+		return p.reject(f, &usage{"there is no command " + word + near, "runner --help lists the commands"})
 	}
 	code, err := c.run(p, f, args)
 	if err != nil {
@@ -63,9 +69,25 @@ func (p *program) run() int {
 	return code
 }
 
+// ownHelp are the arguments in which a command looks for --help: behind a script it is the script's.
+func ownHelp(word string, rest []string) []string {
+	if word == "run" || word == "plan" {
+		return rest[:min(1, len(rest))]
+	}
+	return rest
+}
+
 func isHelp(arg string) bool { return arg == "--help" || arg == "-h" }
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
+
+func commandNames() []string {
+	var out []string
+	for _, c := range commands() {
+		out = append(out, c.name)
+	}
+	return out
+}
 
 func allFlags() []string {
 	var out []string

@@ -32,6 +32,7 @@ func TestDeployUpgradeBreakRollBack(t *testing.T) {
 // mortal runs the program on a host that dies before the n-th change that it makes to the target or to a process; false
 // when the run did not come to that.
 func (s *site) mortal(n int, around func(*host.Host) *host.Host, args ...string) (died bool, where string) {
+	s.begins()
 	var m *hosttest.Mortal
 	s.inside(func(h *host.Host) *host.Host {
 		if around != nil {
@@ -63,18 +64,25 @@ func (s *site) otherMachine() {
 	os.Setenv("HOME", s.home)
 }
 
-// committed reports whether the run that was killed last had committed: its undo log, the newest, says so.
+// committed reports whether the run that was killed last had committed, as its undo log says.
 func (s *site) committed() bool {
 	logs, _ := filepath.Glob(s.root(".runner", "runs", "*.jsonl"))
-	var newest string
-	var at int64
 	for _, log := range logs {
-		if info, err := os.Stat(log); err == nil && info.ModTime().UnixNano() > at {
-			newest, at = log, info.ModTime().UnixNano()
+		b, err := os.ReadFile(log)
+		if err == nil && !s.logs[log] && strings.Contains(string(b), `"fact":"committed"`) {
+			return true
 		}
 	}
-	b, err := os.ReadFile(newest)
-	return err == nil && strings.Contains(string(b), `"fact":"committed"`)
+	return false
+}
+
+// begins remembers the undo logs that are there before a run that is to be killed.
+func (s *site) begins() {
+	s.logs = map[string]bool{}
+	logs, _ := filepath.Glob(s.root(".runner", "runs", "*.jsonl"))
+	for _, log := range logs {
+		s.logs[log] = true
+	}
 }
 
 // recovers has another machine take back what was killed, and then wants one of the two versions to answer: the new one

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -12,20 +13,20 @@ import (
 
 // flags are runner's own. No parameter of a script's main can have one of these names.
 type flags struct {
-	Output      string        `enum:"auto,plain,json" default:"auto" help:"How facts are written: auto, plain or json."`
-	State       string        `placeholder:"DIR" help:"Where this machine keeps its journals; .runner in the project when left out."`
-	Yes         bool          `short:"y" help:"Answer yes to every question."`
-	NoUndo      bool          `help:"Leave things as they are when the run fails."`
-	UndoTimeout time.Duration `default:"5m" help:"How long an undo may take."`
-	Deadline    time.Duration `help:"Stop the run after this time, and take back what it changed."`
-	Wait        bool          `help:"Wait for a lease that another run holds."`
-	Verbose     bool          `short:"v" help:"Show results, parameters and backtraces."`
-	Quiet       bool          `short:"q" help:"Show failures and the verdict only."`
-	Abandon     string        `placeholder:"REASON" help:"Of undo: take nothing back, and let the next run go on from the world as it is."`
-	ExitCode    bool          `help:"Of plan: exit with 3 when there are changes."`
-	MaxSteps    uint64        `default:"1000000000" help:"How many steps the interpreter may take."`
-	MaxMemory   op.Size       `default:"1GiB" help:"How much memory a script may use."`
-	MaxSource   op.Size       `default:"1MiB" help:"How large a script's file may be."`
+	Output      string      `enum:"auto,plain,json" default:"auto" help:"How facts are written: auto, plain or json."`
+	State       string      `placeholder:"DIR" help:"Where this machine keeps its journals; .runner in the project when left out."`
+	Yes         bool        `short:"y" help:"Answer yes to every question."`
+	NoUndo      bool        `help:"Leave things as they are when the run fails."`
+	UndoTimeout op.Duration `default:"5m" help:"How long an undo may take."`
+	Deadline    op.Duration `help:"Stop the run after this time, and take back what it changed."`
+	Wait        bool        `help:"Wait for a lease that another run holds."`
+	Verbose     bool        `short:"v" help:"Show results, parameters and backtraces."`
+	Quiet       bool        `short:"q" help:"Show failures and the verdict only."`
+	Abandon     string      `placeholder:"REASON" help:"Of undo: take nothing back, and let the next run go on from the world as it is."`
+	ExitCode    bool        `help:"Of plan: exit with 3 when there are changes."`
+	MaxSteps    uint64      `default:"1000000000" help:"How many steps the interpreter may take."`
+	MaxMemory   op.Size     `default:"1GiB" help:"How much memory a script may use."`
+	MaxSource   op.Size     `default:"1MiB" help:"How large a script's file may be."`
 }
 
 func (f flags) limits() script.Limits {
@@ -82,9 +83,25 @@ func parse(args []string) (flags, error) {
 		return f, err
 	}
 	if _, err := k.Parse(args); err != nil {
-		return f, &usage{err.Error(), "runner --help lists the flags"}
+		return f, &usage{inWords(err), "runner --help lists the flags"}
 	}
 	return f, nil
+}
+
+var expected = regexp.MustCompile(`^(--[\w-]+): expected (?:a valid 64 bit )?(\w+)(?: value)? but got ("[^"]*")`)
+
+// inWords is kong's error in our words.
+func inWords(err error) string {
+	m := expected.FindStringSubmatch(err.Error())
+	switch {
+	case m == nil:
+		return err.Error()
+	case m[3] == `"EOL"`:
+		return m[1] + " wants a value"
+	case m[2] == "uint":
+		return m[1] + ": want a number, got " + m[3]
+	}
+	return fmt.Sprintf("%s: want a %s, got %s", m[1], m[2], m[3])
 }
 
 // usage is a mistake on the command line.

@@ -95,7 +95,7 @@ func (p *program) renderer(f flags, to *os.File) event.Sink {
 }
 
 func (p *program) style(f flags, to *os.File) render.Style {
-	_, plain := p.getenv("NO_COLOR")
-	colour := f.Output == "auto" && !plain && term.IsTerminal(int(to.Fd()))
+	never, _ := p.getenv("NO_COLOR")
+	colour := f.Output == "auto" && never == "" && term.IsTerminal(int(to.Fd()))
 	return render.Style{Colour: colour, Verbose: f.Verbose, Quiet: f.Quiet}
 }

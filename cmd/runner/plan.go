@@ -22,7 +22,7 @@ func (p *program) planScript(f flags, args []string) (int, error) {
 	}
 	plan := engine.NewPlan(engine.Config{
 		ID: o.id, Host: o.host, Registry: o.registry, Started: o.started(p, "plan", args[1:]), Home: o.home,
-		Explain: o.explain, Mistake: script.IsMistake, Sinks: append(p.sinks, p.renderer(o.flags, p.stdout)),
+		Explain: o.explain, Mistake: script.IsMistake, Catchable: script.Catchable, Sinks: append(p.sinks, p.renderer(o.flags, p.stdout)),
 	})
 	end, err := plan.Main(context.Background(), func(ctx context.Context) error { return o.script.Main(ctx, plan, o.call) }, unknown)
 	switch {

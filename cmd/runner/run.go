@@ -13,6 +13,7 @@ import (
 	"github.com/erlmcp/runner/runtime/engine"
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/script"
 )
 
@@ -30,7 +31,7 @@ func (p *program) runScript(f flags, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	cfg.Explain, cfg.Mistake = o.explain, script.IsMistake
+	cfg.Explain, cfg.Mistake, cfg.Catchable = o.explain, script.IsMistake, script.Catchable
 	return p.perform(cfg, o.flags, func(ctx context.Context, r *engine.Run) error {
 		return o.script.Main(ctx, r, o.call)
 	})
@@ -40,7 +41,7 @@ func (p *program) runScript(f flags, args []string) (int, error) {
 func (p *program) config(s *surroundings, f flags, started event.RunStarted) (engine.Config, error) {
 	cfg := engine.Config{
 		ID: s.id, Host: s.host, Registry: s.registry, Started: started, Home: s.home, Owner: p.owner(started.Script),
-		Queue: f.Wait, NoUndo: f.NoUndo, UndoTimeout: f.UndoTimeout, Ask: p.ask(f.Yes),
+		Queue: f.Wait, NoUndo: f.NoUndo, UndoTimeout: f.UndoTimeout.D(), Ask: p.ask(f.Yes),
 	}
 	if err := s.makeState(); err != nil {
 		return cfg, err
@@ -60,7 +61,7 @@ func (p *program) perform(cfg engine.Config, f flags, main func(context.Context,
 	defer cancel(nil)
 	if f.Deadline > 0 {
 		var stop context.CancelFunc
-		ctx, stop = cfg.Host.Clock.Timeout(ctx, f.Deadline, &engine.Deadline{Flag: "--deadline " + f.Deadline.String()})
+		ctx, stop = cfg.Host.Clock.Timeout(ctx, f.Deadline.D(), &engine.Deadline{Flag: "--deadline " + f.Deadline.String()})
 		defer stop()
 	}
 	sig := &signals{cancel: cancel, abandon: make(chan struct{}), terminal: term.IsTerminal(int(p.stdin.Fd())), now: p.now}
@@ -98,7 +99,7 @@ func (p *program) ask(yes bool) func(context.Context, string) (bool, error) {
 
 // faultOf is the id of a fault of runner itself, "" for any other error.
 func faultOf(err error) string {
-	var f *engine.Fault
+	var f *op.Fault
 	if errors.As(err, &f) {
 		return f.ID
 	}

@@ -104,7 +104,7 @@ func (s *signals) stop(sig os.Signal) {
 // Emit implements event.Sink: what the run does decides what a signal means.
 func (s *signals) Emit(r event.Record) error {
 	switch r.Fact.(type) {
-	case event.LeaseTaken:
+	case event.RecoveryStarted, event.LeaseTaken: // a recovery comes before the run's own first word
 		s.held.Store(true)
 	case event.UndoStarted:
 		s.undoing.Store(true)

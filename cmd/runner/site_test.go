@@ -75,7 +75,8 @@ type site struct {
 	t    testing.TB
 	dir  string
 	port int
-	home string       // of the machine that runs
+	home string // of the machine that runs
+	logs map[string]bool
 	last int          // where killedAt found its change last
 	out  bytes.Buffer // what the last run wrote
 }
@@ -187,6 +188,7 @@ func (s *site) process(n int, args ...string) int {
 	s.t.Helper()
 	cmd := s.command(args...)
 	if n > 0 {
+		s.begins()
 		cmd.Env = append(cmd.Env, fmt.Sprint("RUNNER_TEST_KILL_AT=", n))
 	}
 	s.out.Reset()

@@ -32,6 +32,7 @@ func (p *program) undoRun(f flags, args []string) (int, error) {
 		return 0, err
 	}
 	cfg.Mistake = func(error) bool { return false }
+	cfg.Catchable = cfg.Mistake
 	cfg.Explain = func(err error) event.RunFailed {
 		return event.RunFailed{Error: err.Error(), Hint: op.HintOf(err), Fault: faultOf(err)}
 	}

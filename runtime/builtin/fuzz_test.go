@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"errors"
 	"testing"
 
 	"go.starlark.net/starlark"
@@ -37,12 +38,12 @@ func FuzzBind(f *testing.F) {
 		thread := &starlark.Thread{}
 		thread.SetMaxExecutionSteps(10_000)
 		defer func() {
-			if err := Caught(recover()); IsFault(err) {
+			if err := Caught(recover()); errors.As(err, new(*op.Fault)) {
 				t.Error(err)
 			}
 		}()
 		v, err := starlark.EvalOptions(&syntax.FileOptions{Set: true}, thread, "x.star", "app.deploy("+args+")", env)
-		if IsFault(err) {
+		if errors.As(err, new(*op.Fault)) {
 			t.Fatal(err)
 		}
 		if err != nil || bound == nil {

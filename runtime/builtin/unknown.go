@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -112,17 +111,6 @@ func masked(text string) (Unknown, bool) {
 	}
 	after, _, ok := strings.Cut(rest, maskEnd)
 	return Unknown{op.Unknown{After: after}}, ok
-}
-
-// Fault is a mistake in runner itself: a panic, stopped at the call that met it.
-type Fault struct {
-	ID    string // the same for the same fault
-	Cause any
-	Stack string
-}
-
-func (f *Fault) Error() string {
-	return fmt.Sprintf("a fault of runner itself (%s): %v", f.ID, f.Cause)
 }
 
 // asUnknownUsed gives the decision on an unknown that a panic stands for, nil for any other panic.

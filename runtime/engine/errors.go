@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/erlmcp/runner/runtime/journal"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // Refused is a run that somebody, or a gate, does not let change anything.
@@ -38,23 +39,9 @@ func (e *Incomplete) Error() string {
 	return fmt.Sprintf("cannot take back run %s whole: %s", e.Run, strings.Join(e.Differs, "; "))
 }
 
-// Fault is an error of runner itself, such as a panic in an op.
-type Fault struct {
-	ID  string // names the place: the same fault has the same id
-	Err error
-}
-
-func (e *Fault) Error() string { return fmt.Sprintf("a fault of runner itself (%s): %s", e.ID, e.Err) }
-
-// Unwrap gives the cause.
-func (e *Fault) Unwrap() error { return e.Err }
-
-// catchable reports whether attempt may catch the error: not a script's mistake, an end from outside, a lost lease, a
-// fault, or an undo that failed.
+// catchable reports whether attempt may catch the error: what came about in the world, but no end from outside, lost
+// lease, fault, or undo that failed.
 func (r *Run) catchable(ctx context.Context, err error) bool {
-	var fault *Fault
-	var incomplete *Incomplete
-	return ctx.Err() == nil && !r.mistake(err) && !errors.Is(err, journal.ErrLost) && !errors.As(err, &fault) && !errors.As(err, &incomplete)
+	return ctx.Err() == nil && r.Catchable(err) && !errors.Is(err, journal.ErrLost) &&
+		!errors.As(err, new(*op.Fault)) && !errors.As(err, new(*Incomplete))
 }
-
-func (r *Run) mistake(err error) bool { return r.Mistake != nil && r.Mistake(err) }

@@ -19,7 +19,7 @@ import (
 func (r *Run) Main(ctx context.Context, main func(context.Context) error) event.RunFinished {
 	r.begun = r.Host.Clock.Now()
 	r.emit(r.Started, false)
-	_, err := guarded(op.Bound{Spec: &op.Spec{Family: "runner", Name: "main"}}, func() (any, error) { return nil, main(ctx) })
+	_, err := guarded(func() (any, error) { return nil, main(ctx) })
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -93,7 +93,7 @@ func (r *Run) evidence(ctx context.Context, changes []journal.Change) {
 			continue
 		}
 		wg.Go(func() {
-			found[i], _ = guarded(b, func() ([]op.Evidence, error) { return b.Evidence(ctx) })
+			found[i], _ = guarded(func() ([]op.Evidence, error) { return b.Evidence(ctx) })
 		})
 	}
 	wg.Wait()

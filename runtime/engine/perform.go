@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -103,7 +101,7 @@ func (r *Run) prepare(ctx context.Context, b op.Bound, logs []*lease) error {
 	if b.Class() == op.ClassFinal {
 		f.NoInverse = b.Why
 	} else {
-		inverse, err := guarded(b, func() (any, error) { return b.Inverse(ctx) })
+		inverse, err := guarded(func() (any, error) { return b.Inverse(ctx) })
 		if err != nil {
 			return err
 		}
@@ -170,7 +168,7 @@ func (r *Run) finish(ctx context.Context, b op.Bound, logs []*lease) (any, error
 
 func (r *Run) tries(ctx context.Context, b op.Bound) (any, error) {
 	for n := 1; ; n++ {
-		result, err := guarded(b, func() (any, error) { return b.Do(ctx) })
+		result, err := guarded(func() (any, error) { return b.Do(ctx) })
 		var again *op.Again
 		if !errors.As(err, &again) || n >= again.Tries || ctx.Err() != nil {
 			return result, err
@@ -195,15 +193,11 @@ func (r *Run) learn(b op.Bound, result any) {
 	}
 }
 
-// guarded turns a panic into that op's error.
-func guarded[T any](b op.Bound, f func() (T, error)) (result T, err error) {
+// guarded turns a panic into an error.
+func guarded[T any](f func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			stack := debug.Stack()
-			h := fnv.New32a()
-			h.Write([]byte(b.FullName()))
-			fmt.Fprintf(h, "%T%v", p, p)
-			err = &Fault{ID: fmt.Sprintf("%08x", h.Sum32()), Err: fmt.Errorf("%s: %v\n%s", b.FullName(), p, stack)}
+			err = op.NewFault(p)
 		}
 	}()
 	return f()

@@ -44,7 +44,7 @@ func (p *Plan) Perform(ctx context.Context, b op.Bound) (any, error) {
 	p.mu.Unlock()
 	b = b.WithKey(op.Key(p.ID + "/" + b.Path))
 	if b.Class() == op.ClassRead && !b.Sends && len(b.Unknown) == 0 && p.readable(b) {
-		return guarded(b, func() (any, error) { return b.Do(ctx) })
+		return guarded(func() (any, error) { return b.Do(ctx) })
 	}
 	return p.foresee(ctx, b)
 }
@@ -61,9 +61,9 @@ func (p *Plan) foresee(ctx context.Context, b op.Bound) (any, error) {
 		return result, nil
 	}
 	if p.changed == "" {
-		result, err = guarded(b, func() (any, error) { return b.Preview(ctx) })
+		result, err = guarded(func() (any, error) { return b.Preview(ctx) })
 		if err == nil {
-			f.Difference, err = guarded(b, func() ([]string, error) { return b.Difference(ctx) })
+			f.Difference, err = guarded(func() ([]string, error) { return b.Difference(ctx) })
 		}
 		if err != nil {
 			return nil, err
@@ -132,7 +132,7 @@ func (p *Plan) Confirm(_ context.Context, question, _ string) error {
 // Attempt runs fn.
 func (p *Plan) Attempt(ctx context.Context, _ string, fn func(context.Context) error) (caught, err error) {
 	failure := fn(ctx)
-	if failure != nil && p.Mistake(failure) {
+	if failure != nil && !p.Catchable(failure) {
 		return nil, failure
 	}
 	return failure, nil
@@ -156,7 +156,7 @@ func (p *Plan) Parallel(ctx context.Context, _, branch string, names []string, _
 // the plan is known up to there, and that is no failure.
 func (p *Plan) Main(ctx context.Context, main func(context.Context) error, unknown func(error) (at, why string, ok bool)) (event.PlanEnded, error) {
 	p.emit(p.Started)
-	_, err := guarded(op.Bound{Spec: &op.Spec{Family: "runner", Name: "main"}}, func() (any, error) { return nil, main(ctx) })
+	_, err := guarded(func() (any, error) { return nil, main(ctx) })
 	end := event.PlanEnded{Changes: p.changes}
 	if at, why, ok := unknown(err); ok {
 		end.KnownTo, end.Why, err = at, why, nil

@@ -32,9 +32,11 @@ type Config struct {
 	UndoTimeout time.Duration   // 5 minutes when 0
 	Abandon     <-chan struct{} // closed to give up an undo
 
-	// Explain turns the error of a script into a fact; Mistake says of one that the script is wrong, not the world.
-	Explain func(error) event.RunFailed
-	Mistake func(error) bool
+	// Explain turns the error of a script into a fact. Mistake says of one that the script is wrong, not the world;
+	// Catchable, that attempt may catch it.
+	Explain   func(error) event.RunFailed
+	Mistake   func(error) bool
+	Catchable func(error) bool
 	// Ask puts a question to a person: an error where nobody can answer.
 	Ask func(ctx context.Context, question string) (bool, error)
 }
@@ -131,6 +133,8 @@ func (r *Run) Print(text, at string) { r.emit(event.Printed{Text: text, At: at},
 // Confirm asks a person. No, and nobody to ask, are Refused.
 func (r *Run) Confirm(ctx context.Context, question, at string) error {
 	switch yes, err := r.Ask(ctx, question); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	case err != nil:
 		return &Refused{Why: question + " " + err.Error()}
 	case !yes:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/journal"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // attempting is a step that attempts other steps and gives the caught error to check.
@@ -47,7 +48,7 @@ func TestAttemptCatchesNoMistakeAndNoEnd(t *testing.T) {
 	for name, step := range map[string]any{
 		"mistake": fmt.Errorf("deploy.star:3:1: %w", errMistake),
 		"lost":    fmt.Errorf("cannot: %w", journal.ErrLost),
-		"fault":   &Fault{ID: "1", Err: errBoom},
+		"fault":   &op.Fault{ID: "1", Cause: errBoom},
 		"stopped": func(ctx context.Context, r *Run) error {
 			return context.Cause(ctx)
 		},

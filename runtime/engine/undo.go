@@ -71,7 +71,7 @@ func (u undoing) one(ctx context.Context, c journal.Change) event.OpUndone {
 	}
 	b.Path = c.Op
 	ctx = op.WithSpeaker(ctx, &speaker{u.run, c.Op})
-	result, err := guarded(b, func() (any, error) { return b.Do(ctx) })
+	result, err := guarded(func() (any, error) { return b.Do(ctx) })
 	if c.Check {
 		return u.checked(b, result, err)
 	}

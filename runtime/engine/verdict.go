@@ -5,6 +5,7 @@ import (
 
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/journal"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // The exit codes, as DESIGN and README list them: how the world is, not why.
@@ -34,7 +35,7 @@ type verdict struct {
 
 // exit is the first code that holds.
 func (v verdict) exit(committed, mistake bool) int {
-	var fault *Fault
+	var fault *op.Fault
 	var refused *Refused
 	var held *journal.Held
 	var stopped *Stopped
@@ -71,7 +72,7 @@ func (r *Run) conclude(v verdict) event.RunFinished {
 	var stopped *Stopped
 	var held *journal.Held
 	f := event.RunFinished{
-		Exit:        v.exit(r.state.Committed != nil, r.mistake(v.err)),
+		Exit:        v.exit(r.state.Committed != nil, v.err != nil && r.Mistake(v.err)),
 		Seconds:     r.Host.Clock.Now().Sub(r.begun).Seconds(),
 		Committed:   r.state.Committed != nil,
 		Interrupted: errors.As(v.err, &stopped),

@@ -13,7 +13,8 @@ import (
 // a volume; a cluster's Secrets and a Lease. All pass the same suite, homesuite.
 type Home interface {
 	// Take takes the lease. While another holds it: where queue is nil the error is a *Held; else the run waits, in the
-	// order of asking, and queue hears behind whom whenever that changes.
+	// order of asking, and queue hears behind whom at first and whenever the lease changes hands. When ctx ends the run
+	// leaves the queue, and the error is its cause.
 	Take(ctx context.Context, o Owner, queue func(holder Owner, ahead int)) (Lease, error)
 	// Logs lists the runs that have an undo log here, oldest first.
 	Logs(ctx context.Context) ([]string, error)
@@ -35,7 +36,8 @@ type Lease interface {
 	Release() error
 }
 
-// Writer appends to one undo log. It numbers the records.
+// Writer appends to one undo log, one call at a time. It numbers the records. After an Append that failed, the next one
+// goes on or is refused; the log is readable in either case.
 type Writer interface {
 	// Append writes a record; durable means that it is on the disk when Append returns.
 	Append(ctx context.Context, r event.Record, durable bool) error

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // The rows of what a script could do to the process that runs it, one test each.
@@ -199,7 +199,7 @@ def main():
 
 func TestPanicInABuiltin(t *testing.T) {
 	o, err := run(t, "releases.broken()")
-	var fault *builtin.Fault
+	var fault *op.Fault
 	if !errors.As(err, &fault) || fault.ID == "" || IsMistake(err) {
 		t.Fatalf("got %v", err)
 	}
@@ -208,7 +208,7 @@ func TestPanicInABuiltin(t *testing.T) {
 		t.Errorf("got %v", r)
 	}
 	_, again := run(t, "x = 1\nreleases.broken()")
-	var second *builtin.Fault
+	var second *op.Fault
 	if !errors.As(again, &second) || second.ID != fault.ID {
 		t.Errorf("the same fault is %s and %s", fault.ID, second.ID)
 	}
@@ -217,7 +217,7 @@ func TestPanicInABuiltin(t *testing.T) {
 
 func TestPanicInABranch(t *testing.T) {
 	_, err := run(t, "parallel({\"a\": releases.broken})")
-	var fault *builtin.Fault
+	var fault *op.Fault
 	if !errors.As(err, &fault) {
 		t.Errorf("got %v", err)
 	}

@@ -113,12 +113,34 @@ func (p *Project) mustExist(name string) error {
 	if p.exists(name) {
 		return nil
 	}
+	if why := p.refused(name); why != "" {
+		return usage("", "cannot find the script %s: %s", name, why)
+	}
+	if p.exists(name + ".star") {
+		return usage("", "cannot find the script %s (did you mean %s.star?)", name, name)
+	}
 	all := p.List()
 	own := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return strings.HasPrefix(n, stdPrefix) || n == environmentsFile })
 	if len(own) > maxHinted {
 		own = append(own[:maxHinted], "…")
 	}
 	return usage("there are "+strings.Join(own, ", "), "cannot find the script %s%s", name, builtin.DidYouMean(name, all))
+}
+
+// refused is why something of that name is no script that can be read, "" where there is nothing of that name.
+func (p *Project) refused(name string) string {
+	f, _, err := p.open(name)
+	var in *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
+	case errors.As(err, &in):
+		return in.Err.Error()
+	case err != nil:
+		return err.Error()
+	}
+	defer f.Close()
+	return "it is no file"
 }
 
 func (p *Project) exists(name string) bool {

@@ -119,7 +119,7 @@ func happened(err error) bool {
 // Catchable reports whether attempt may catch an error: one that came about in the world, or that fail was asked for.
 // The run adds what it knows: a stop, a deadline, a lost lease.
 func Catchable(err error) bool {
-	var f *builtin.Fault
+	var f *op.Fault
 	return happened(err) && !errors.As(err, &f)
 }
 
@@ -129,7 +129,7 @@ func IsMistake(err error) bool {
 	var s *Stopped
 	var l *LimitError
 	var u *builtin.UnknownUsed
-	var f *builtin.Fault
+	var f *op.Fault
 	switch {
 	case err == nil || happened(err) || errors.As(err, &u) || errors.As(err, &f):
 		return false
