@@ -32,6 +32,10 @@ func TestDeployUpgradeBreakRollBack(t *testing.T) {
 // mortal runs the program on a host that dies before the n-th change that it makes to the target or to a process; false
 // when the run did not come to that.
 func (s *site) mortal(n int, around func(*host.Host) *host.Host, args ...string) (died bool, where string) {
+	return s.dies(func(m *hosttest.Mortal) { m.DieAt(n) }, around, args...)
+}
+
+func (s *site) dies(when func(*hosttest.Mortal), around func(*host.Host) *host.Host, args ...string) (died bool, where string) {
 	s.begins()
 	var m *hosttest.Mortal
 	s.inside(func(h *host.Host) *host.Host {
@@ -40,7 +44,7 @@ func (s *site) mortal(n int, around func(*host.Host) *host.Host, args ...string)
 		}
 		m = hosttest.NewMortal(h)
 		m.CountUnder(s.root())
-		m.DieAt(n)
+		when(m)
 		return m.Host()
 	}, args...)
 	m.Wait()
@@ -191,16 +195,9 @@ func TestKillAtEveryChangeOfARecovery(t *testing.T) {
 // killedAt kills a deployment before a change by its name, which must be one that a deployment makes.
 func (s *site) killedAt(what, version string) {
 	s.t.Helper()
-	for n := max(1, s.last-5); ; n++ { // an old undo log more or less to drop moves it
-		died, where := s.mortal(n, nil, s.deploy(version)...)
-		if !died {
-			s.t.Fatalf("no deployment comes to %s", what)
-		}
-		if where == what {
-			s.last = n
-			return
-		}
-		s.must(0, "recover.star", "production")
+	died, _ := s.dies(func(m *hosttest.Mortal) { m.DieBefore(what) }, nil, s.deploy(version)...)
+	if !died {
+		s.t.Fatalf("no deployment comes to %s\n%s", what, s.out.String())
 	}
 }
 

@@ -77,7 +77,6 @@ type site struct {
 	port int
 	home string // of the machine that runs
 	logs map[string]bool
-	last int          // where killedAt found its change last
 	out  bytes.Buffer // what the last run wrote
 }
 
@@ -128,7 +127,7 @@ def main(environment):
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir(), last: 1}
+	s := &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}
 	s.write("environments.star", string(s.environments()))
 	for _, part := range strings.Split(siteScripts, "\n-- ")[1:] {
 		name, text, _ := strings.Cut(part, " --\n")

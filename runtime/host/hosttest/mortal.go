@@ -25,15 +25,16 @@ type Mortal struct {
 	life  context.Context
 	end   context.CancelCauseFunc
 
-	mu    sync.Mutex
-	calls int
-	at    int
-	only  string // the folder whose changes alone are counted
-	torn  bool
-	dead  bool
-	last  string
-	open  map[*mortalFile]bool
-	left  sync.WaitGroup
+	mu     sync.Mutex
+	calls  int
+	at     int
+	only   string // the folder whose changes alone are counted
+	torn   bool
+	before string // the name of a call
+	dead   bool
+	last   string
+	open   map[*mortalFile]bool
+	left   sync.WaitGroup
 }
 
 // NewMortal stands around a host.
@@ -65,6 +66,13 @@ func (m *Mortal) DieTornAt(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.at, m.torn = n, true
+}
+
+// DieBefore kills the runner before its first call of that name, as Where would give it.
+func (m *Mortal) DieBefore(what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.before = what
 }
 
 // CountUnder leaves changes of files outside a folder out of the count; those of processes stay in it.
@@ -121,7 +129,7 @@ func (m *Mortal) count(what string) error {
 	if m.dead {
 		return ErrDead
 	}
-	if m.calls+1 == m.at {
+	if m.calls+1 == m.at || what == m.before {
 		m.die(what)
 		return ErrDead
 	}
