@@ -66,18 +66,36 @@ var binaries = sync.OnceValues(func() (map[string]string, error) {
 			return nil, fmt.Errorf("%w: %s", err, b)
 		}
 		out[name] = path
+		if err := launcher(dir, name); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 })
 
+// launcher makes a release of a few bytes that becomes a version of mcpd: tests that deploy hundreds of times copy it.
+func launcher(dir, name string) error {
+	for _, d := range []string{"light", filepath.Join("app", name)} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return err
+		}
+	}
+	program := filepath.Join(dir, "app", name, "mcpd")
+	if err := os.Link(filepath.Join(dir, name), program); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "light", name), []byte("#!/bin/sh\nexec "+program+"\n"), 0o755)
+}
+
 // site is a project with a target on this machine.
 type site struct {
-	t    testing.TB
-	dir  string
-	port int
-	home string // of the machine that runs
-	logs map[string]bool
-	out  bytes.Buffer // what the last run wrote
+	t     testing.TB
+	light bool // releases are launchers
+	dir   string
+	port  int
+	home  string // of the machine that runs
+	logs  map[string]bool
+	out   bytes.Buffer // what the last run wrote
 }
 
 // environments is the project's environments.star. Its builds copy what was built before: these tests are of what comes
@@ -87,7 +105,11 @@ func (s *site) environments() []byte {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return fmt.Appendf(nil, siteEnvironments, filepath.Dir(bins["1.0.0"]), s.port)
+	dir := filepath.Dir(bins["1.0.0"])
+	if s.light {
+		dir = filepath.Join(dir, "light")
+	}
+	return fmt.Appendf(nil, siteEnvironments, dir, s.port)
 }
 
 const siteEnvironments = `
@@ -127,7 +149,7 @@ def main(environment):
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}
+	s := &site{t: t, light: true, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}
 	s.write("environments.star", string(s.environments()))
 	for _, part := range strings.Split(siteScripts, "\n-- ")[1:] {
 		name, text, _ := strings.Cut(part, " --\n")

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -85,16 +86,23 @@ func (s *State) find(is func(*Change) bool) *Change {
 }
 
 // Open lists the changes that a failure now would take back, newest first: begun, not committed, not yet put back. One
-// whose inverse failed is still open.
+// whose inverse failed is still open. Checks are open where there is, or was, a change that they follow.
 func (s *State) Open() []Change {
 	var out []Change
+	changed := false
 	for _, c := range s.Changes {
-		settled := c.Undone != nil && c.Undone.Outcome != event.Failed
-		if !settled && (s.Committed == nil || c.Order > s.Committed.Order) {
+		if s.Committed != nil && c.Order <= s.Committed.Order {
+			continue
+		}
+		changed = changed || !c.Check
+		if c.Undone == nil || c.Undone.Outcome == event.Failed {
 			out = append(out, c)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Change) int { return int(b.Order - a.Order) })
+	if !changed {
+		return nil
+	}
+	slices.SortStableFunc(out, func(a, b Change) int { return cmp.Compare(b.Order, a.Order) })
 	return out
 }
 
