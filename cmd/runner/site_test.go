@@ -141,6 +141,10 @@ def main(environment):
 -- ready.star --
 def main(environment):
     health.wait(environment.health)
+-- tidy.star --
+def main(environment):
+    lease(environment)
+    releases.prune(environment.target.root, keep = environment.keep)
 -- stop.star --
 def main(environment):
     lease(environment)
@@ -267,9 +271,11 @@ func (s *site) root(names ...string) string {
 	return filepath.Join(append([]string{s.dir, "target"}, names...)...)
 }
 
-// agrees checks that releases.list, the disk and the link say one thing.
+// agrees checks that releases.list, the disk and the link say one thing, and that pruning leaves nothing half made: a
+// deployment that found its version serving has not pruned.
 func (s *site) agrees() {
 	s.t.Helper()
+	s.must(0, "tidy.star", "production")
 	s.must(0, "list.star", "production", "--output", "json")
 	var listed []struct {
 		ID         string
@@ -296,9 +302,7 @@ func (s *site) agrees() {
 		s.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") { // half made or half deleted: the next prune's
-			onDisk = append(onDisk, e.Name())
-		}
+		onDisk = append(onDisk, e.Name())
 	}
 	if !slices.Equal(ids, onDisk) {
 		s.t.Fatalf("listed %v, on disk %v\n%s", ids, onDisk, s.out.String())
