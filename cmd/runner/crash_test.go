@@ -11,6 +11,7 @@ import (
 )
 
 func TestDeployUpgradeBreakRollBack(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
 	s.wants("1.0.0")
@@ -65,7 +66,9 @@ func (s *site) otherMachine() {
 		}
 	}
 	s.home = s.t.TempDir()
-	os.Setenv("HOME", s.home)
+	if home, err := os.UserHomeDir(); err == nil {
+		os.RemoveAll(filepath.Join(home, ".runner-mutant"))
+	}
 }
 
 // committed reports whether the run that was killed last had committed, as its undo log says.
@@ -102,6 +105,7 @@ func (s *site) recovers(where, old, next string) {
 }
 
 func TestKillAtEveryChangeOfADeployment(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
 	old, next := "1.0.0", "1.1.0"
@@ -120,6 +124,7 @@ func TestKillAtEveryChangeOfADeployment(t *testing.T) {
 }
 
 func TestKillAtEveryChangeOfAFirstDeployment(t *testing.T) {
+	t.Parallel()
 	for n := 1; ; n++ {
 		s := newSite(t)
 		died, where := s.mortal(n, nil, s.deploy("1.0.0")...)
@@ -141,6 +146,7 @@ func TestKillAtEveryChangeOfAFirstDeployment(t *testing.T) {
 }
 
 func TestKillAtEveryChangeOfARollback(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
 	s.must(0, s.deploy("1.1.0")...)
@@ -160,7 +166,9 @@ func TestKillAtEveryChangeOfARollback(t *testing.T) {
 }
 
 func TestKillAtEveryChangeOfAnUndo(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
+	s.write("environments.star", strings.Replace(string(s.environments()), `within = "3s"`, `within = "700ms"`, 1))
 	s.must(0, s.deploy("1.0.0")...)
 	for n := 30; ; n++ { // what comes before is the deployment's own test
 		died, where := s.mortal(n, nil, s.deploy("bad")...)
@@ -176,6 +184,7 @@ func TestKillAtEveryChangeOfAnUndo(t *testing.T) {
 }
 
 func TestKillAtEveryChangeOfARecovery(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
 	for n := 1; ; n++ {
@@ -202,6 +211,7 @@ func (s *site) killedAt(what, version string) {
 }
 
 func TestKillAtEveryFact(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
 	old, next := "1.0.0", "1.1.0"
@@ -220,6 +230,7 @@ func TestKillAtEveryFact(t *testing.T) {
 
 // TestPowerLoss kills at every change, drops all that was not synced, ends every process, and has the target recovered.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.must(0, s.deploy("1.0.0")...)
 	old, next := "1.0.0", "1.1.0"
