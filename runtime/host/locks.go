@@ -49,6 +49,9 @@ func Lock(ctx context.Context, f File) error {
 	}
 }
 
+// Gone reports that this machine has no process of that id.
+func Gone(pid int) bool { return pid > 0 && errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
 // SHA256 is the digest of data in hexadecimal.
 func SHA256(data []byte) string {
 	sum := sha256.Sum256(data)

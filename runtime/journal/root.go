@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
@@ -73,7 +74,11 @@ func (r Root) make() error {
 // take does not pass those who wait already, even when the lease is free for a moment between two of them.
 func (r Root) take(ctx context.Context, o Owner, queue func(Owner, int)) (*rootLease, error) {
 	if queue == nil {
-		return r.tryLease(o)
+		l, err := r.tryLease(o)
+		if held := (*Held)(nil); errors.As(err, &held) && held.By.Host == o.Host && host.Gone(held.By.PID) {
+			return r.outlive(ctx, o, err)
+		}
+		return l, err
 	}
 	if waiting, err := r.tickets(); err == nil && len(waiting) == 0 || errors.Is(err, fs.ErrNotExist) {
 		if l, err := r.tryLease(o); !isHeld(err) {
@@ -81,6 +86,20 @@ func (r Root) take(ctx context.Context, o Owner, queue func(Owner, int)) (*rootL
 		}
 	}
 	return r.wait(ctx, o, queue)
+}
+
+// dying is how long the lock of a process that is gone may stay: a child that it had forked holds it until its exec.
+const dying = time.Second
+
+// outlive takes the lease of a holder that is dead already.
+func (r Root) outlive(ctx context.Context, o Owner, held error) (*rootLease, error) {
+	short, cancel := host.SystemClock{}.Timeout(ctx, dying, held)
+	defer cancel()
+	l, err := r.lockLease(short, o)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return l, err
 }
 
 func isHeld(err error) bool {

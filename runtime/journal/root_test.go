@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -213,5 +214,33 @@ func TestRootNewcomersDoNotPassTheQueue(t *testing.T) {
 		if name := <-came; name != "first" {
 			t.Fatalf("round %d: the %s has the lease before the one who waited", round, name)
 		}
+	}
+}
+
+// A process that a dead holder had forked has its lock until the exec: the lease is taken when that has passed.
+func TestLockOutlivesItsHolderForAMoment(t *testing.T) {
+	root := journal.Root{Files: host.OS{}, Path: t.TempDir()}
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead := journal.Owner{Run: "dead", Host: "here", PID: ended.Process.Pid}
+	l, err := root.Take(t.Context(), dead, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { l.Release() })
+	next, err := root.Take(t.Context(), journal.Owner{Run: "next", Host: "here", PID: 1}, nil)
+	if err != nil {
+		t.Fatalf("the lease of a dead holder: %v", err)
+	}
+	next.Release()
+	if l, err = root.Take(t.Context(), dead, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	var held *journal.Held
+	if _, err := root.Take(t.Context(), journal.Owner{Run: "next", Host: "elsewhere"}, nil); !errors.As(err, &held) {
+		t.Errorf("the lease of another machine's holder: %v", err)
 	}
 }
