@@ -165,9 +165,30 @@ func (c Command) list(ctx context.Context, h *host.Host, dir string) ([]string, 
 	if err != nil || names[0] == "" {
 		names, err = walk(h.Files, dir, "")
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, ".runner/") })
+	roots := map[string]bool{}
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, ".runner/") || underRoot(h.Files, dir, n, roots) })
 	slices.Sort(names)
 	return slices.Compact(names), err
+}
+
+// isRoot reports whether a folder is what a deployment changes: a host root that lies in the project is no source of it.
+func isRoot(f host.FS, dir string) bool {
+	_, err := f.Lstat(filepath.Join(dir, ".runner"))
+	return err == nil
+}
+
+// underRoot reports whether a file lies in a root below dir; known remembers what was looked at.
+func underRoot(f host.FS, dir, name string, known map[string]bool) bool {
+	folder := filepath.Dir(name)
+	if folder == "." {
+		return false
+	}
+	is, seen := known[folder]
+	if !seen {
+		is = isRoot(f, filepath.Join(dir, folder)) || underRoot(f, dir, folder, known)
+		known[folder] = is
+	}
+	return is
 }
 
 func walk(f host.FS, root, dir string) ([]string, error) {
@@ -179,7 +200,7 @@ func walk(f host.FS, root, dir string) ([]string, error) {
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
 		switch {
-		case e.Name() == ".git" || name == ".runner":
+		case e.Name() == ".git" || name == ".runner" || e.IsDir() && isRoot(f, filepath.Join(root, name)):
 		case e.IsDir():
 			below, err := walk(f, root, name)
 			if err != nil {

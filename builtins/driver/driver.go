@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -175,10 +176,23 @@ func Sweep(h *host.Host, root string, kept func(release string) bool) error {
 
 // Running is what was started last on a root, and whether it still runs.
 type Running struct {
-	Unit   string    `json:"unit"` // digest; "" where nothing was ever started
-	Proc   host.Proc `json:"proc"`
-	Alive  bool      `json:"-"`
-	Loaded Unit      `json:"-"`
+	Unit     string    `json:"unit"` // digest; "" where nothing was ever started
+	Proc     host.Proc `json:"proc"`
+	Stopping bool      `json:"stopping,omitempty"` // it was asked to end
+	Alive    bool      `json:"-"`
+	Loaded   Unit      `json:"-"`
+}
+
+// Serves reports whether the process runs and is to go on: one that was asked to end, by a run that did not see its
+// end, is as good as gone.
+func (r Running) Serves() bool { return r.Alive && !r.Stopping }
+
+func (r Running) record(h *host.Host, root string) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return host.WriteFile(h.Files, dir(root, "service.json"), b, 0o644)
 }
 
 // Current reads what was started last.
@@ -201,14 +215,47 @@ func Current(h *host.Host, root string) (Running, error) {
 	return r, nil
 }
 
-// Stop ends what runs: politely, and after the unit's grace by force. What is not running is no error.
-func Stop(ctx context.Context, h *host.Host, r Running) error {
+// Stop ends what runs: politely, and after the unit's grace by force. What is not running is no error. That it was
+// asked to end is on record, durably, before it is asked.
+func Stop(ctx context.Context, h *host.Host, root string, r Running) error {
 	if !r.Alive {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	u := r.Loaded
+	r.Stopping = true
+	if err := r.record(h, root); err != nil {
+		return fmt.Errorf("cannot record that release %s is stopped: %w", u.Release, err)
+	}
 	op.Waiting(ctx, fmt.Sprintf("process %d of release %s to end", r.Proc.PID, u.Release), h.Clock.Now().Add(u.Grace.D()))
-	return h.Procs.Stop(ctx, r.Proc, syscall.Signal(unix.SignalNum(u.Signal)), u.Grace.D())
+	if err := h.Procs.Stop(ctx, r.Proc, syscall.Signal(unix.SignalNum(u.Signal)), u.Grace.D()); err != nil {
+		return err
+	}
+	return release(ctx, h, r)
+}
+
+// releasing is how long what a process has left behind, which was killed, may hold on to its port.
+const releasing = 5 * time.Second
+
+// release waits until nothing of a process that has ended holds its port. A child of it that is killed with it ends in
+// the kernel's own time, which cannot be watched: it was never ours to wait for.
+func release(ctx context.Context, h *host.Host, r Running) error {
+	until := h.Clock.Now().Add(releasing)
+	for announced := false; r.Loaded.Port > 0 && h.Clock.Now().Before(until); announced = true {
+		owner, taken := h.Procs.PortOwner(r.Loaded.Port)
+		if foreign := owner.PID > 0 && owner.Group != r.Proc.PID; !taken || foreign {
+			return nil
+		}
+		if !announced {
+			op.Waiting(ctx, fmt.Sprintf("port %d to be free", r.Loaded.Port), until)
+		}
+		if err := h.Clock.Sleep(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PortTaken is a port that something else listens on.
@@ -224,8 +271,25 @@ func (p *PortTaken) Error() string {
 	return fmt.Sprintf("port %d is taken by process %d (%s)", p.Port, p.Owner.PID, p.Owner.Name)
 }
 
+// PortFree is nil where nobody listens on the unit's port but what runs, which is to be stopped; else a *PortTaken.
+// While a process ends there is an instant in which its port is taken still and nobody is seen to hold it.
+func (u Unit) PortFree(h *host.Host, runs Running) error {
+	if u.Port == 0 {
+		return nil
+	}
+	owner, taken := h.Procs.PortOwner(u.Port)
+	ours := runs.Alive && (owner.Group == runs.Proc.PID || runs.Stopping && owner.PID == 0)
+	if !taken || ours {
+		return nil
+	}
+	return &PortTaken{u.Port, owner}
+}
+
 // Start starts a stored unit. The process is on record, durably, before the program begins.
 func Start(ctx context.Context, h *host.Host, root, digest string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	u, err := Load(h, root, digest)
 	if err != nil {
 		return err
@@ -233,23 +297,15 @@ func Start(ctx context.Context, h *host.Host, root, digest string) error {
 	if err := u.startable(h); err != nil {
 		return err
 	}
-	if u.Port > 0 {
-		if owner, taken := h.Procs.PortOwner(u.Port); taken {
-			return op.Hint(fmt.Errorf("cannot start release %s: %w", u.Release, &PortTaken{u.Port, owner}), "end that process, or give the service another port")
-		}
+	if err := u.PortFree(h, Running{}); err != nil {
+		return op.Hint(fmt.Errorf("cannot start release %s: %w", u.Release, err), "end that process, or give the service another port")
 	}
 	log, err := freshLog(h, root)
 	if err != nil {
 		return fmt.Errorf("cannot make a log for release %s: %w", u.Release, err)
 	}
 	cmd := host.Cmd{Argv: u.Argv, Dir: u.Dir, Env: u.Env, Log: log}
-	_, err = h.Procs.Spawn(ctx, cmd, func(p host.Proc) error {
-		b, err := json.Marshal(Running{Unit: digest, Proc: p})
-		if err != nil {
-			return err
-		}
-		return host.WriteFile(h.Files, dir(root, "service.json"), b, 0o644)
-	})
+	_, err = h.Procs.Spawn(ctx, cmd, func(p host.Proc) error { return Running{Unit: digest, Proc: p}.record(h, root) })
 	if err != nil {
 		return fmt.Errorf("cannot start release %s: %w", u.Release, err)
 	}

@@ -10,10 +10,12 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// Check asks a probe once. An answer that is not good is a result and no error.
+// Check asks a probe once. An answer that is not good is a result, and an error where Require says so.
 type Check struct {
-	_     op.Doc `doc:"Asks once whether a service is healthy, and gives the answer whatever it is."`
-	Probe Probe  `json:"probe" doc:"What to ask, and which answer is good."`
+	_       op.Doc `doc:"Asks once whether a service is healthy, and gives the answer whatever it is."`
+	Probe   Probe  `json:"probe" doc:"What to ask, and which answer is good."`
+	Version string `json:"version,omitempty" doc:"The version that has to answer, where the answer names one."`
+	Require bool   `json:"require,omitempty" doc:"Fail where the answer is not good."`
 }
 
 // Result is the answer that a check got, or the one that ended a wait.
@@ -57,9 +59,12 @@ func (c Check) Do(ctx context.Context, h *host.Host) (Result, error) {
 	}
 	start, limit := h.Clock.Now(), c.Probe.PerTry.D()
 	op.Waiting(ctx, "an answer from "+c.Probe.subject(), start.Add(limit))
-	a, err := ask(ctx, h, c.Probe, "", limit)
+	a, err := ask(ctx, h, c.Probe, c.Version, limit)
 	if err != nil {
 		return Result{}, err
+	}
+	if c.Require && !a.Good {
+		return Result{}, fmt.Errorf("%s is not healthy: %s", c.Probe.subject(), a.Text)
 	}
 	return a.result(1, h.Clock.Now().Sub(start)), nil
 }

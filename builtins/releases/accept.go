@@ -45,6 +45,9 @@ func (a Accept) Do(_ context.Context, h *host.Host) (Release, error) {
 	if id == "" {
 		return Release{}, fmt.Errorf("cannot mark what serves %s as good: nothing serves", r.path)
 	}
+	if _, _, err := r.read(id); err != nil {
+		return Release{}, fmt.Errorf("cannot mark what serves %s as good: %w", r.path, err)
+	}
 	all, err := r.all()
 	if err != nil {
 		return Release{}, err

@@ -47,11 +47,14 @@ func (a Activate) Inverse(_ context.Context, h *host.Host) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Reactivate{Root: r.path, Want: was, Unit: runs.Unit, Running: runs.Alive, Made: a.ID, Of: a.Key}, nil
+	return Reactivate{Root: r.path, Want: was, Unit: runs.Unit, Running: runs.Serves(), Made: a.ID, Of: a.Key}, nil
 }
 
 // Do implements op.Op. Everything that can be found out is found out before what runs is stopped.
 func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
+	if ctx.Err() != nil {
+		return Activated{}, context.Cause(ctx)
+	}
 	r := at(h, a.Root)
 	done, err := a.outcome(r)
 	if err != nil {
@@ -69,7 +72,7 @@ func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 		if err := op.Half(ctx, "unit written"); err != nil {
 			return done, err
 		}
-		if err := driver.Stop(ctx, h, runs); err != nil {
+		if err := driver.Stop(ctx, h, r.path, runs); err != nil {
 			return done, err
 		}
 		if err := op.Half(ctx, "stopped"); err != nil {
@@ -91,12 +94,9 @@ func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error
 	if err != nil {
 		return "", err
 	}
-	if u.Port > 0 {
-		owner, taken := h.Procs.PortOwner(u.Port)
-		if ours := runs.Alive && owner.Group == runs.Proc.PID; taken && !ours {
-			return "", op.Hint(fmt.Errorf("cannot switch to %s: %w", a.ID, &driver.PortTaken{Port: u.Port, Owner: owner}),
-				"end that process, or give the service another port; what serves was not touched")
-		}
+	if err := u.PortFree(h, runs); err != nil {
+		return "", op.Hint(fmt.Errorf("cannot switch to %s: %w", a.ID, err),
+			"end that process, or give the service another port; what serves was not touched")
 	}
 	return driver.Store(h, r.path, u)
 }
@@ -147,7 +147,7 @@ const evidenceLines = 20
 func (a Activate) Evidence(_ context.Context, h *host.Host) ([]op.Evidence, error) {
 	r := at(h, a.Root)
 	runs, err := driver.Current(h, r.path)
-	if err != nil {
+	if err != nil || runs.Unit == "" {
 		return nil, err
 	}
 	state := fmt.Sprintf("process %d of release %s runs", runs.Proc.PID, runs.Loaded.Release)
@@ -181,6 +181,9 @@ func (b Reactivate) Summary() string {
 func (b Reactivate) Do(ctx context.Context, h *host.Host) (op.Restored, error) {
 	r := at(h, b.Root)
 	link, err := r.live()
+	if other := (*elsewhere)(nil); errors.As(err, &other) {
+		return op.Restored{}, &op.Conflict{What: r.current(), Wanted: name(b.Want), Found: other.target}
+	}
 	if err != nil {
 		return op.Restored{}, err
 	}
@@ -188,32 +191,43 @@ func (b Reactivate) Do(ctx context.Context, h *host.Host) (op.Restored, error) {
 	if err != nil {
 		return op.Restored{}, err
 	}
-	mine := runs.Loaded.Key == b.Of
-	if err := b.conflict(r, link, runs, mine); err != nil {
+	before := runs.Serves() && runs.Loaded.Key != b.Of // what served before the op serves still
+	if err := b.conflict(r, link, runs, before); err != nil {
 		return op.Restored{}, err
 	}
 	done := op.Restored{Live: b.version(r)}
-	if link == b.Want && (runs.Alive && !mine) == b.Running && !(runs.Alive && mine) {
+	if link == b.Want && before == b.Running && runs.Alive == before {
 		done.Already = true
 		return done, nil
 	}
-	return done, b.restore(ctx, r, link, runs, mine)
+	return done, b.restore(ctx, r, link, runs, before)
+}
+
+func name(id string) string {
+	if id == "" {
+		return "absent"
+	}
+	return id
 }
 
 // conflict is the third way of the law: the world is neither as wanted nor as the op, or its half, left it.
-func (b Reactivate) conflict(r root, link string, runs driver.Running, mine bool) error {
-	name := func(id string) string {
-		if id == "" {
-			return "absent"
-		}
-		return id
-	}
+func (b Reactivate) conflict(r root, link string, runs driver.Running, before bool) error {
 	if link != b.Want && link != b.Made {
 		return &op.Conflict{What: r.current(), Wanted: name(b.Want), Found: name(link)}
 	}
-	if runs.Alive && !mine && runs.Unit != b.Unit {
+	if runs.Alive && runs.Loaded.Key != b.Of && runs.Unit != b.Unit {
 		return &op.Conflict{What: "the service of " + r.path, Wanted: "release " + name(b.Want),
 			Found: fmt.Sprintf("process %d of release %s", runs.Proc.PID, runs.Loaded.Release)}
+	}
+	if !b.Running || before {
+		return nil
+	}
+	unit, err := driver.Load(r.h, r.path, b.Unit)
+	if err != nil {
+		return err
+	}
+	if err := unit.PortFree(r.h, runs); err != nil { // somebody started something by hand since
+		return &op.Conflict{What: fmt.Sprintf("port %d", unit.Port), Wanted: "free for release " + b.Want, Found: err.Error()}
 	}
 	return nil
 }
@@ -229,10 +243,9 @@ func (b Reactivate) version(r root) string {
 	return rel.Version
 }
 
-func (b Reactivate) restore(ctx context.Context, r root, link string, runs driver.Running, mine bool) error {
-	oldRuns := runs.Alive && !mine
-	if runs.Alive && mine {
-		if err := driver.Stop(ctx, r.h, runs); err != nil {
+func (b Reactivate) restore(ctx context.Context, r root, link string, runs driver.Running, before bool) error {
+	if runs.Alive && !before {
+		if err := driver.Stop(ctx, r.h, r.path, runs); err != nil {
 			return err
 		}
 		if err := op.Half(ctx, "stopped"); err != nil {
@@ -247,15 +260,10 @@ func (b Reactivate) restore(ctx context.Context, r root, link string, runs drive
 			return err
 		}
 	}
-	if !b.Running || oldRuns {
+	if !b.Running || before {
 		return nil
 	}
-	err := driver.Start(ctx, r.h, r.path, b.Unit)
-	var taken *driver.PortTaken
-	if errors.As(err, &taken) { // somebody started something by hand since
-		return &op.Conflict{What: fmt.Sprintf("port %d", taken.Port), Wanted: "free for release " + b.Want, Found: taken.Error()}
-	}
-	return err
+	return driver.Start(ctx, r.h, r.path, b.Unit)
 }
 
 func (b Reactivate) relink(r root) error {

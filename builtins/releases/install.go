@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/erlmcp/runner/builtins/artifact"
 	"github.com/erlmcp/runner/runtime/host"
@@ -91,8 +93,13 @@ func (i Install) Do(ctx context.Context, h *host.Host) (Release, error) {
 }
 
 func (i Install) install(ctx context.Context, r root) (Release, error) {
-	if rel, found, err := r.byKey(i.Key); found || err != nil {
-		return rel, err
+	tmp := filepath.Join(r.releases(), ".new-"+fileName(i.Key))
+	rel, found, err := r.byKey(i.Key)
+	if err != nil {
+		return Release{}, err
+	}
+	if found { // by a try that may have been killed before its last steps
+		return rel, r.settle(tmp)
 	}
 	if err := host.MkdirAll(r.h.Files, r.releases(), 0o755); err != nil {
 		return Release{}, err
@@ -100,11 +107,10 @@ func (i Install) install(ctx context.Context, r root) (Release, error) {
 	if err := i.room(r); err != nil {
 		return Release{}, err
 	}
-	tmp := filepath.Join(r.releases(), ".new-"+fileName(i.Key))
 	if err := host.RemoveAll(r.h.Files, tmp); err != nil {
 		return Release{}, err
 	}
-	rel, err := i.fill(ctx, r, tmp)
+	rel, err = i.fill(ctx, r, tmp)
 	if err != nil {
 		return Release{}, errors.Join(err, host.RemoveAll(r.h.Files, tmp))
 	}
@@ -206,41 +212,70 @@ func (i Install) linkShared(r root, release string) error {
 	return nil
 }
 
-// publish writes the manifest and gives the release the next number. Two installs at once get two numbers.
+// publish writes the manifest and gives the release the next number. Two installs at once, which no lease keeps apart,
+// get two numbers, one after the other.
 func (i Install) publish(ctx context.Context, r root, tmp, release string, files []file) (Release, error) {
+	turn, err := r.numbering(ctx)
+	if err != nil {
+		return Release{}, err
+	}
+	defer turn.Close()
 	n, err := r.sequence()
 	if err != nil {
 		return Release{}, err
 	}
-	for {
-		n++
-		rel := i.describe(n, r.h)
-		b, err := json.Marshal(manifest{rel, i.Key, files})
-		if err != nil {
-			return Release{}, err
-		}
-		if err := host.WriteFile(r.h.Files, filepath.Join(release, manifestName), b, 0o644); err != nil {
-			return Release{}, err
-		}
-		if err := r.reserve(n); err != nil {
-			return Release{}, err
-		}
-		if err := op.Half(ctx, "numbered"); err != nil {
-			return Release{}, err
-		}
-		err = r.h.Files.Rename(release, r.release(rel.ID))
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err == nil {
-			err = r.h.Files.SyncDir(r.releases())
-		}
-		if err == nil {
-			err = host.RemoveAll(r.h.Files, tmp)
-		}
-		return rel, err
+	rel := i.describe(n+1, r.h)
+	b, err := json.Marshal(manifest{rel, i.Key, files})
+	if err != nil {
+		return Release{}, err
 	}
+	if err := host.WriteFile(r.h.Files, filepath.Join(release, manifestName), b, 0o644); err != nil {
+		return Release{}, err
+	}
+	if err := r.reserve(n + 1); err != nil {
+		return Release{}, err
+	}
+	if err := op.Half(ctx, "numbered"); err != nil {
+		return Release{}, err
+	}
+	if err := r.h.Files.Rename(release, r.release(rel.ID)); err != nil {
+		return Release{}, err
+	}
+	return rel, r.settle(tmp)
 }
+
+// settle makes a release that has its number durable there, and removes what it was made in.
+func (r root) settle(tmp string) error {
+	if err := r.h.Files.SyncDir(r.releases()); err != nil {
+		return err
+	}
+	return host.RemoveAll(r.h.Files, tmp)
+}
+
+// numbering waits for the turn to take a number; closing the file gives it on.
+func (r root) numbering(ctx context.Context) (host.File, error) {
+	if err := host.MkdirAll(r.h.Files, r.own(), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := r.h.Files.Open(r.own("sequence.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	free, err := host.TryLock(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if free {
+		return f, nil
+	}
+	op.Waiting(ctx, "another install to take its number", r.h.Clock.Now().Add(numberingTurn))
+	limited, cancel := r.h.Clock.Timeout(ctx, numberingTurn, errors.New("another install does not end taking its number"))
+	defer cancel()
+	return f, host.Lock(limited, f) // it closes the file where it fails
+}
+
+// numberingTurn is how long an install waits for another that takes its number, which needs a few writes.
+const numberingTurn = 10 * time.Second
 
 // sequence is the highest number that was ever given, though its release may be gone.
 func (r root) sequence() (int, error) {
@@ -262,9 +297,6 @@ func (r root) sequence() (int, error) {
 
 // reserve makes a number given for ever, whatever becomes of its release.
 func (r root) reserve(n int) error {
-	if err := host.MkdirAll(r.h.Files, r.own(), 0o755); err != nil {
-		return err
-	}
 	return host.WriteFile(r.h.Files, r.own("sequence"), []byte(strconv.Itoa(n)+"\n"), 0o644)
 }
 

@@ -48,12 +48,24 @@ func (p Prune) Target(h *host.Host) string { return h.RootTarget(p.Root) }
 
 // Difference implements op.Differ.
 func (p Prune) Difference(_ context.Context, h *host.Host) ([]string, error) {
-	all, err := at(h, p.Root).all()
+	old, err := p.old(at(h, p.Root))
 	var out []string
-	for _, rel := range retire(all, p.Keep, p.KeepFailed) {
+	for _, rel := range old {
 		out = append(out, fmt.Sprintf("delete release %s (%s)", rel.ID, rel.Version))
 	}
 	return out, err
+}
+
+// old are the releases to delete: never the one that a process runs from, though current may lead to another.
+func (p Prune) old(r root) ([]Release, error) {
+	all, err := r.all()
+	if err != nil {
+		return nil, err
+	}
+	runs, err := driver.Current(r.h, r.path)
+	return slices.DeleteFunc(retire(all, p.Keep, p.KeepFailed), func(rel Release) bool {
+		return runs.Alive && runs.Loaded.Release == rel.ID
+	}), err
 }
 
 // retire chooses what to delete: it is the law of retention, and pure.
@@ -101,16 +113,16 @@ func (p Prune) Do(ctx context.Context, h *host.Host) (Pruned, error) {
 	if err := r.sweep(); err != nil {
 		return Pruned{}, fmt.Errorf("cannot prune %s: %w", r.path, err)
 	}
-	all, err := r.all()
+	old, err := p.old(r)
 	if err != nil {
 		return Pruned{}, fmt.Errorf("cannot prune %s: %w", r.path, err)
 	}
 	var done Pruned
-	for i, rel := range retire(all, p.Keep, p.KeepFailed) {
+	for i, rel := range old {
 		if ctx.Err() != nil {
 			return done, context.Cause(ctx)
 		}
-		op.Progress(ctx, int64(i), int64(len(all)), "releases")
+		op.Progress(ctx, int64(i), int64(len(old)), "releases")
 		if err := r.delete(rel.ID); err != nil {
 			return done, fmt.Errorf("cannot delete release %s: %w", rel.ID, err)
 		}

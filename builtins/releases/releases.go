@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/erlmcp/runner/builtins/artifact"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
@@ -65,7 +67,14 @@ func (r root) own(names ...string) string {
 	return filepath.Join(append([]string{r.path, ".runner"}, names...)...)
 }
 
-// live is the id that current names, "" where there is no such link.
+// elsewhere is a link current that a person has made: what it leads to is no release of this root.
+type elsewhere struct{ link, target string }
+
+func (e *elsewhere) Error() string {
+	return fmt.Sprintf("%s leads to %s, which is no release of this root", e.link, e.target)
+}
+
+// live is the id of the release that current leads to, "" where there is no such link.
 func (r root) live() (string, error) {
 	info, err := r.h.Files.Lstat(r.current())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,7 +91,25 @@ func (r root) live() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(target, "releases/"), nil
+	if id := strings.TrimPrefix(target, "releases/"); isID(id) {
+		return id, nil
+	}
+	return r.leadsTo(target)
+}
+
+// leadsTo finds the release that a link written by hand leads to, by an absolute path or through another link.
+func (r root) leadsTo(target string) (string, error) {
+	ids, _, err := r.ids()
+	if err != nil {
+		return "", err
+	}
+	there, _ := r.h.Files.Stat(r.current())
+	for _, id := range ids {
+		if info, err := r.h.Files.Stat(r.release(id)); err == nil && there != nil && os.SameFile(info, there) {
+			return id, nil
+		}
+	}
+	return "", op.Hint(&elsewhere{r.current(), target}, "remove the link, or make it one to a folder of %s", r.releases())
 }
 
 // link makes current name the release.
@@ -117,12 +144,15 @@ const maxManifest = 64 << 20
 
 func (r root) read(id string) (Release, manifest, error) {
 	var m manifest
+	if !isID(id) {
+		return Release{}, m, fmt.Errorf("cannot read release %q: want a number such as 000042", id)
+	}
 	b, err := host.ReadFile(r.h.Files, r.manifest(id), maxManifest)
 	if err == nil {
 		err = json.Unmarshal(b, &m)
 	}
 	if err != nil {
-		return Release{}, m, fmt.Errorf("cannot read release %s: %w", id, err)
+		return Release{}, m, fmt.Errorf("cannot read release %s: %w", id, artifact.Plainly(err))
 	}
 	rel := m.Release
 	rel.ID = id

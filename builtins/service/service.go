@@ -74,11 +74,14 @@ func (s Start) Inverse(_ context.Context, h *host.Host) (any, error) { return in
 func (s Start) Do(ctx context.Context, h *host.Host) (State, error) {
 	root := h.Abs(s.Root)
 	state, runs, err := read(h, root)
-	if err != nil || state.Running {
+	if err != nil || runs.Serves() {
 		return state, err
 	}
 	if runs.Unit == "" {
 		return state, op.Hint(errors.New("cannot start the service: nothing was ever started on "+root), "releases.activate starts a release")
+	}
+	if err := driver.Stop(ctx, h, root, runs); err != nil { // one that was asked to end before
+		return state, err
 	}
 	if err := driver.Start(ctx, h, root, runs.Unit); err != nil {
 		return state, err
@@ -109,7 +112,7 @@ func (s Stop) Do(ctx context.Context, h *host.Host) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if err := driver.Stop(ctx, h, runs); err != nil {
+	if err := driver.Stop(ctx, h, root, runs); err != nil {
 		return State{}, err
 	}
 	state, _, err := read(h, root)
@@ -119,7 +122,7 @@ func (s Stop) Do(ctx context.Context, h *host.Host) (State, error) {
 func inverse(h *host.Host, path string) (any, error) {
 	root := h.Abs(path)
 	runs, err := driver.Current(h, root)
-	return Return{Root: root, Unit: runs.Unit, Running: runs.Alive}, err
+	return Return{Root: root, Unit: runs.Unit, Running: runs.Serves()}, err
 }
 
 // Return is the inverse of Start and of Stop.
@@ -147,10 +150,11 @@ func (r Return) Do(ctx context.Context, h *host.Host) (op.Restored, error) {
 	case runs.Unit != r.Unit:
 		return op.Restored{}, &op.Conflict{What: "the service of " + r.Root, Wanted: "as it was started before",
 			Found: fmt.Sprintf("process %d of release %s", runs.Proc.PID, runs.Loaded.Release)}
-	case runs.Alive == r.Running:
+	case r.Running && runs.Serves(), !r.Running && !runs.Alive:
 		return op.Restored{Already: true}, nil
-	case r.Running:
-		return op.Restored{}, driver.Start(ctx, h, r.Root, r.Unit)
 	}
-	return op.Restored{}, driver.Stop(ctx, h, runs)
+	if err := driver.Stop(ctx, h, r.Root, runs); err != nil || !r.Running {
+		return op.Restored{}, err
+	}
+	return op.Restored{}, driver.Start(ctx, h, r.Root, r.Unit)
 }

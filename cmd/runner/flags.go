@@ -21,7 +21,7 @@ type flags struct {
 	Deadline    op.Duration `help:"Stop the run after this time, and take back what it changed."`
 	Wait        bool        `help:"Wait for a lease that another run holds."`
 	Verbose     bool        `short:"v" help:"Show results, parameters and backtraces."`
-	Quiet       bool        `short:"q" help:"Show failures and the verdict only."`
+	Quiet       bool        `short:"q" help:"Show what the script prints, failures and the verdict only."`
 	Abandon     string      `placeholder:"REASON" help:"Of undo: take nothing back, and let the next run go on from the world as it is."`
 	ExitCode    bool        `help:"Of plan: exit with 3 when there are changes."`
 	MaxSteps    uint64      `default:"1000000000" help:"How many steps the interpreter may take."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 
 	"golang.org/x/term"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/render"
 	"github.com/erlmcp/runner/runtime/script"
+	"github.com/erlmcp/runner/runtime/secret"
 	"github.com/erlmcp/runner/scripts"
 	"github.com/erlmcp/runner/stdlib"
 )
@@ -50,11 +52,26 @@ func (p *program) open(f flags, args []string, plan bool) (*opened, error) {
 	if err != nil {
 		return nil, &unopened{err}
 	}
+	o.conceal(p)
 	// Runner's own flags are read already, and a parse sets what it is given anew: this one knows their names only.
 	if o.call, err = o.script.Parse(args[1:], &flags{}); err != nil {
 		return nil, &unopened{err}
 	}
 	return o, nil
+}
+
+var namedSecret = regexp.MustCompile(`\bsecret\.env\(\s*(?:name\s*=\s*)?["'](\w+)["']`)
+
+// conceal makes the scrubber know the variables that the files name as secrets before they are used: a program that
+// inherits one may say it first.
+func (o *opened) conceal(p *program) {
+	for _, file := range o.script.Files() {
+		for _, m := range namedSecret.FindAllStringSubmatch(file.Source, -1) {
+			if value, ok := p.getenv(m[1]); ok {
+				o.host.Secrets.Scrubber.Add(secret.Env(m[1]).Name(), value)
+			}
+		}
+	}
 }
 
 // abandon ends the process as kill -9 would, when the interpreter does not stop: the next run recovers.

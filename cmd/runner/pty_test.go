@@ -67,11 +67,16 @@ func openTerminal() (master, slave *os.File, err error) {
 	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
 		return nil, nil, err
 	}
-	fd := int(master.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+	raw, err := master.SyscallConn() // Fd would make reads block, and a close wait for them
+	if err != nil {
 		return nil, nil, err
 	}
-	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	var n uint32
+	raw.Control(func(fd uintptr) {
+		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
+			n, err = unix.IoctlGetUint32(int(fd), unix.TIOCGPTN)
+		}
+	})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -48,7 +48,7 @@ func (p *program) config(s *surroundings, f flags, started event.RunStarted) (en
 	}
 	log, err := s.journals().Create(s.id)
 	if err != nil {
-		return cfg, fmt.Errorf("cannot open the journal of this run: %w", err)
+		return cfg, op.Hint(fmt.Errorf("cannot open the journal of this run: %w", err), "--state DIR keeps it elsewhere")
 	}
 	cfg.Journal = log
 	cfg.Sinks = append(append(cfg.Sinks, p.sinks...), p.renderer(f, p.stderr))
@@ -70,7 +70,11 @@ func (p *program) perform(cfg engine.Config, f flags, main func(context.Context,
 	sig.note = r.Note
 	defer sig.listen()()
 	end := r.Main(ctx, func(ctx context.Context) error { return main(ctx, r) })
-	return end.Exit, errors.Join(cfg.Journal.Close(), host.RemoveAll(cfg.Host.Files, cfg.Host.Scratch))
+	// The verdict stands, whatever becomes of what the run wrote about itself.
+	if err := errors.Join(host.RemoveAll(cfg.Host.Files, cfg.Host.Scratch), cfg.Journal.Close()); err != nil {
+		r.Note("cannot tidy up: " + err.Error())
+	}
+	return end.Exit, nil
 }
 
 // ask puts a question on the terminal.

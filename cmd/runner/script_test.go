@@ -41,6 +41,10 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"answers": answers,
 			"build":   build,
+			"screen":  screen,
+			"expand":  expand,
+			"pid":     pid,
+			"occupy":  occupy,
 		},
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -104,15 +103,25 @@ func (s *surroundings) journals() journal.Local {
 func (s *surroundings) makeState() error {
 	err := host.MkdirAll(s.host.Files, s.state, 0o700)
 	if err == nil {
-		ignore := filepath.Join(s.state, ".gitignore")
-		if _, statErr := s.host.Files.Lstat(ignore); errors.Is(statErr, fs.ErrNotExist) {
-			err = host.WriteFile(s.host.Files, ignore, []byte("*\n"), 0o644)
-		}
+		err = s.ignore(filepath.Join(s.state, ".gitignore"))
 	}
 	if err != nil {
 		return op.Hint(fmt.Errorf("cannot make the state directory %s: %w", s.state, err), "--state DIR keeps it elsewhere")
 	}
 	return nil
+}
+
+// ignore writes the same bytes to the same place whoever does it: runs that start together have no lease between them.
+func (s *surroundings) ignore(name string) error {
+	if info, err := s.host.Files.Lstat(name); err == nil && info.Size() > 0 {
+		return nil
+	}
+	f, err := s.host.Files.Open(name, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte("*\n"))
+	return errors.Join(err, f.Close())
 }
 
 func (p *program) owner(script string) journal.Owner {

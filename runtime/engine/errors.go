@@ -39,6 +39,15 @@ func (e *Incomplete) Error() string {
 	return fmt.Sprintf("cannot take back run %s whole: %s", e.Run, strings.Join(e.Differs, "; "))
 }
 
+// misuse is the error of a script that asks for what cannot be right.
+func misuse(hint, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if hint != "" {
+		err = op.Hint(err, "%s", hint)
+	}
+	return &op.Misuse{Err: err}
+}
+
 // catchable reports whether attempt may catch the error: what came about in the world, but no end from outside, lost
 // lease, fault, or undo that failed.
 func (r *Run) catchable(ctx context.Context, err error) bool {

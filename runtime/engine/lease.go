@@ -147,8 +147,9 @@ func (r *Run) recover(ctx context.Context, l *lease, dead journal.State) error {
 		return err
 	}
 	defer log.Close()
+	theirs := &lease{Lease: l.Lease, log: log}
 	both := func(f event.Fact, _ journal.Change) error {
-		err := log.Append(context.Background(), event.Record{Time: r.Host.Clock.Now().UTC(), Run: dead.Run, Fact: f}, true)
+		err := theirs.append(context.Background(), event.Record{Time: r.Host.Clock.Now().UTC(), Run: dead.Run, Fact: f}, true)
 		r.emit(f, false)
 		return err
 	}
@@ -165,8 +166,11 @@ func (r *Run) recover(ctx context.Context, l *lease, dead journal.State) error {
 		return l.home.Blob(ctx, digest)
 	}}
 	t := u.all(budget, dead.Open())
+	if t.lost != nil {
+		return t.lost
+	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return errors.Join(context.Cause(ctx), t.incomplete(dead.Run))
 	}
 	r.mu.Lock()
 	live := r.live

@@ -31,7 +31,10 @@ func (r *Run) Main(ctx context.Context, main func(context.Context) error) event.
 		v = r.fail(ctx, err)
 	}
 	f := r.conclude(v)
-	r.emit(f, !f.Unfinished, r.closing(f)...)
+	if err := r.emit(f, !f.Unfinished, r.closing(f)...); err != nil {
+		r.Note(fmt.Sprintf("the end of this run is not recorded, so the next run looks at it again: %s", err))
+		r.emit(f, false)
+	}
 	for _, l := range r.leases() {
 		l.log.Close()
 		if err := l.Release(); err != nil {
@@ -56,8 +59,13 @@ func (r *Run) closing(f event.RunFinished) []*lease {
 
 // fail explains the failure, gathers evidence and takes back what is not committed.
 func (r *Run) fail(ctx context.Context, err error) verdict {
+	failed := r.Explain(err)
+	if lost := r.lost(ctx); lost != nil && !errors.Is(err, journal.ErrLost) {
+		err = errors.Join(err, lost) // what failed may have been ended by the run that took the lease
+		failed.Error += "\n" + lost.Error()
+	}
 	v := verdict{err: err, open: r.state.Open(), unsettled: errors.Is(err, journal.ErrLost)}
-	r.emit(r.Explain(err), false)
+	r.emit(failed, false)
 	var incomplete *Incomplete
 	if errors.As(err, &incomplete) {
 		v.differs, v.unsettled = incomplete.Differs, !incomplete.Settled
@@ -70,6 +78,10 @@ func (r *Run) fail(ctx context.Context, err error) verdict {
 	r.evidence(budget, v.open)
 	r.emit(event.UndoStarted{Why: firstLine(err.Error()), Count: len(v.open)}, false)
 	t := r.own().all(budget, v.open)
+	if t.lost != nil {
+		v.err, v.unsettled = errors.Join(err, t.lost), true
+		return v
+	}
 	v.undo, v.differs = true, append(v.differs, t.differs...)
 	if r.state.Committed == nil { // behind the commit they did what the run was for
 		v.differs = append(v.differs, t.finals...)

@@ -67,11 +67,11 @@ func (r *Run) claim(ctx context.Context, b op.Bound) ([]*lease, error) {
 		other, taken := r.touched[target]
 		r.mu.Unlock()
 		if held == nil {
-			return nil, op.Hint(fmt.Errorf("cannot change %s: this run does not hold its lease", target), "call lease(environment) first")
+			return nil, misuse("call lease(environment) first, with the environment of this target", "cannot change %s: this run does not hold its lease", target)
 		}
 		if group, branch := branchOf(b.Branch); taken && group != "" {
 			if otherGroup, otherBranch := branchOf(other); otherGroup == group && otherBranch != branch {
-				return nil, fmt.Errorf("cannot change %s: the branches %s and %s of one parallel both do; a target changes in one order only", target, otherBranch, branch)
+				return nil, misuse("", "cannot change %s: the branches %s and %s of one parallel both do; a target changes in one order only", target, otherBranch, branch)
 			}
 		}
 		r.mu.Lock()
@@ -160,7 +160,12 @@ func (r *Run) finish(ctx context.Context, b op.Bound, logs []*lease) (any, error
 		f.Result, _ = r.Registry.EncodeValue(result)
 		r.learn(b, result)
 	}
-	if e := r.emit(f, false, logs...); e != nil && err == nil {
+	e := r.emit(f, false, logs...)
+	if e == nil {
+		return result, err
+	}
+	r.emit(f, false)
+	if err == nil {
 		err = fmt.Errorf("cannot record that the op is done: %w", e)
 	}
 	return result, err

@@ -67,6 +67,14 @@ type lease struct {
 	log    journal.Writer
 }
 
+// append writes to the undo log, unless the lease is lost: then whoever took it writes there.
+func (l *lease) append(ctx context.Context, r event.Record, durable bool) error {
+	if err := l.Check(ctx); err != nil {
+		return err
+	}
+	return l.log.Append(ctx, r, durable)
+}
+
 // New makes a run. Nothing is written before Main.
 func New(c Config) *Run {
 	if c.UndoTimeout == 0 {
@@ -90,7 +98,7 @@ func (r *Run) emitLocked(f event.Fact, durable bool, logs ...*lease) error {
 	var failed error
 	for _, l := range logs {
 		// An effect needs its record, cancelled or not: the context of the op is not used here.
-		failed = errors.Join(failed, l.log.Append(context.Background(), rec, durable))
+		failed = errors.Join(failed, l.append(context.Background(), rec, durable))
 	}
 	if failed != nil {
 		return failed
@@ -119,6 +127,16 @@ func (r *Run) tell(rec event.Record) {
 		r.seq++
 		r.tell(event.Record{Seq: r.seq, Time: rec.Time, Run: r.ID, Fact: event.Noted{Text: text}})
 	}
+}
+
+// lost is the error of a lease that this run took and does not hold any more.
+func (r *Run) lost(ctx context.Context) error {
+	for _, l := range r.leases() {
+		if err := l.Check(ctx); errors.Is(err, journal.ErrLost) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Note tells an operator something that needs no answer.

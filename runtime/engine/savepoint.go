@@ -16,11 +16,11 @@ import (
 // OnUndo asks for a check at the end of an undo. What is asked for first runs last.
 func (r *Run) OnUndo(ctx context.Context, b op.Bound) error {
 	if class := b.Class(); class != op.ClassRead {
-		return fmt.Errorf("cannot ask for %s on undo: it is a %s, and only what looks may run then", b.FullName(), class)
+		return misuse("", "cannot ask for %s on undo: it is a %s, and only what looks may run then", b.FullName(), class)
 	}
 	held := r.leases()
 	if len(held) == 0 {
-		return op.Hint(errors.New("cannot ask for a check on undo: this run holds no lease"), "call lease(environment) first")
+		return misuse("call lease(environment) first", "cannot ask for a check on undo: this run holds no lease")
 	}
 	b.Path = r.count(b.Branch)
 	params, err := r.Registry.Encode(b.Params)
@@ -37,10 +37,10 @@ func (r *Run) OnUndo(ctx context.Context, b op.Bound) error {
 // Commit is the point of no return: what was changed before it stays, whatever happens behind it.
 func (r *Run) Commit(_ context.Context, message, at, branch string) error {
 	if branch != "" {
-		return errors.New("cannot commit inside a branch of parallel: the other branches may still fail; commit behind it")
+		return misuse("", "cannot commit inside a branch of parallel: the other branches may still fail; commit behind it")
 	}
 	if r.attempts > 0 {
-		return errors.New("cannot commit inside attempt: it may still be taken back; commit behind it")
+		return misuse("", "cannot commit inside attempt: it may still be taken back; commit behind it")
 	}
 	return r.commit(message, at)
 }
@@ -82,6 +82,9 @@ func (r *Run) Attempt(ctx context.Context, branch string, fn func(ctx context.Co
 	budget, cancel := r.undoContext(ctx)
 	defer cancel()
 	t := r.own().all(budget, changes)
+	if t.lost != nil {
+		return nil, errors.Join(failure, t.lost)
+	}
 	if t.differs = append(t.differs, t.finals...); len(t.differs) > 0 {
 		return nil, errors.Join(failure, &Incomplete{Run: r.ID, Differs: t.differs, Settled: !t.failed})
 	}

@@ -26,9 +26,10 @@ type tally struct {
 	failed    bool     // an inverse failed: it is worth trying again
 	conflicts int
 	finals    []string // what cannot be taken back
+	lost      error    // the lease is: whoever took it goes on
 }
 
-// all takes changes back in the order given. It goes on past what fails.
+// all takes changes back in the order given. It goes on past what fails, not past the loss of its lease.
 func (u undoing) all(ctx context.Context, changes []journal.Change) tally {
 	var t tally
 	for _, c := range changes {
@@ -37,7 +38,12 @@ func (u undoing) all(ctx context.Context, changes []journal.Change) tally {
 		if f.Summary == "" {
 			f.Summary = c.Summary
 		}
-		if err := u.record(f, c); err != nil {
+		err := u.record(f, c)
+		if errors.Is(err, journal.ErrLost) {
+			t.lost = err
+			return t
+		}
+		if err != nil {
 			u.run.Note(fmt.Sprintf("the undo of %s %s is not recorded, so the next run looks at it again: %s", c.Op, c.Name, err))
 		}
 		switch f.Outcome {

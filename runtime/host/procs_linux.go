@@ -90,7 +90,8 @@ func (l Linux) identify(pid int) (Proc, error) {
 	return Proc{PID: pid, Start: start, Boot: l.Boot}, err
 }
 
-// procStat reads the start time and the state of a process.
+// procStat reads the start time and the state of a process. One whose first thread has ended counts as a zombie only
+// when its other threads have ended too: until then they hold what it has opened.
 func procStat(pid int) (start uint64, state byte, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -102,7 +103,11 @@ func procStat(pid int) (start uint64, state byte, err error) {
 		return 0, 0, fmt.Errorf("cannot read /proc/%d/stat", pid)
 	}
 	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
-	return start, fields[0][0], err
+	threads, _ := strconv.Atoi(string(fields[17]))
+	if state = fields[0][0]; state == 'Z' && threads > 1 {
+		state = 'R'
+	}
+	return start, state, err
 }
 
 // Alive implements Procs.
@@ -277,7 +282,7 @@ func (l Linux) Stop(ctx context.Context, p Proc, sig syscall.Signal, grace time.
 // endOrphans kills what is left in the group of a process that is gone. Its id cannot be anybody else's while a member
 // lives; a living process of that id that is not p means that the group ended and the id came round again.
 func (l Linux) endOrphans(p Proc) error {
-	if _, _, err := procStat(p.PID); err == nil && !l.zombie(p) || p.Boot != l.Boot {
+	if p.Boot != l.Boot || !ended(p) {
 		return nil
 	}
 	if err := unix.Kill(-p.PID, syscall.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EPERM) {
@@ -286,9 +291,10 @@ func (l Linux) endOrphans(p Proc) error {
 	return nil
 }
 
-func (l Linux) zombie(p Proc) bool {
+// ended looks once: between two looks its parent may take note of its end.
+func ended(p Proc) bool {
 	start, state, err := procStat(p.PID)
-	return err == nil && start == p.Start && state == 'Z'
+	return err != nil || start == p.Start && (state == 'Z' || state == 'X')
 }
 
 // PortOwner implements Procs, from /proc/net/tcp, /proc/net/tcp6 and the descriptors of every process that may be read.

@@ -95,6 +95,15 @@ func (c *Conflict) Error() string {
 	return fmt.Sprintf("%s is %s, which neither this run nor the one before it made; wanted %s; left alone", c.What, c.Found, c.Wanted)
 }
 
+// Misuse is an error of a script that calls an op, or asks the run for something, where that cannot be right: attempt
+// does not catch it.
+type Misuse struct{ Err error }
+
+func (m *Misuse) Error() string { return m.Err.Error() }
+
+// Unwrap gives the cause.
+func (m *Misuse) Unwrap() error { return m.Err }
+
 // Again is an error by which an op asks to be tried again: the same Key, the first inverse.
 type Again struct {
 	Err   error

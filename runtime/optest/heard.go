@@ -61,14 +61,18 @@ func (h *heard) word(until time.Time) {
 	h.mu.Lock()
 	h.until = until
 	h.mu.Unlock()
+	h.speak()
+}
+
+func (h *heard) speak() {
 	select {
 	case h.spoke <- struct{}{}:
 	default:
 	}
 }
 
-// Output implements op.Speaker.
-func (h *heard) Output(string) { h.word(time.Time{}) }
+// Output implements op.Speaker. A line does not end the wait in which it comes.
+func (h *heard) Output(string) { h.speak() }
 
 // Progress implements op.Speaker.
 func (h *heard) Progress(int64, int64, string) { h.word(time.Time{}) }

@@ -22,6 +22,10 @@ type World struct {
 	// Snapshot tells, in a text, the part of the world that the op's undo must restore: what serves and answers, not
 	// what lies beside it and serves nobody.
 	Snapshot func() string
+
+	// Blind is an op whose inverse cannot see that all is as wanted already, and so does it again: a program that only
+	// its author knows.
+	Blind bool
 }
 
 // Worlds make worlds. A name is that of an op, or begins with it: "activate", "activate: nothing serves yet".

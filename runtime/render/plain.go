@@ -72,9 +72,9 @@ func (p *plain) fact(r event.Record) {
 	}
 }
 
-// small shows the facts that are a line each, and nothing in quiet output.
+// small shows the facts that are a line each; in quiet output what the script prints, and nothing else.
 func (p *plain) small(f event.Fact) {
-	if p.style.Quiet {
+	if _, prints := f.(event.Printed); p.style.Quiet && !prints {
 		return
 	}
 	switch f := f.(type) {

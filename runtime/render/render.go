@@ -28,7 +28,7 @@ import (
 type Style struct {
 	Colour  bool
 	Verbose bool // parameters, results, positions, backtraces, evidence in full
-	Quiet   bool // only failures and the verdict
+	Quiet   bool // only what the script prints, failures and the verdict
 }
 
 // Plain writes facts as lines for people. An error is the writer's.

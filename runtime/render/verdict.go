@@ -69,6 +69,9 @@ func (p *plain) runFinished(f event.RunFinished) {
 		return // PlanEnded has said it
 	}
 	p.line("verdict: %s", p.outcome(f))
+	if f.Exit == 0 && !p.style.Verbose {
+		f.Finals = nil // they did what the run was for
+	}
 	for _, s := range sentences(f) {
 		p.line("verdict: %s", clean(s))
 	}

@@ -124,10 +124,17 @@ func (s *Script) fill(form reflect.Value) (Call, error) {
 	return c, s.complete(&c)
 }
 
-// positional are the parameters that arguments without a flag fill.
+// positional are the parameters that arguments without a flag fill: the required ones, and the optional texts that
+// follow them directly. A text behind a switch, such as a reason, is never filled by accident.
 func (s *Script) positional() []Param {
-	required := slices.DeleteFunc(slices.Clone(s.Signature.Params), func(p Param) bool { return !p.Required })
-	return append(required, slices.DeleteFunc(s.flags(), func(p Param) bool { return p.Type != TypeString })...)
+	out := slices.DeleteFunc(slices.Clone(s.Signature.Params), func(p Param) bool { return !p.Required })
+	for _, p := range s.flags() {
+		if p.Type != TypeString {
+			break
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func flagValue(v reflect.Value) starlark.Value {
@@ -247,7 +254,8 @@ func (s *Script) explainFlag(err error, k *kong.Kong) error {
 	return err
 }
 
-var inWords = strings.NewReplacer("expected a valid 64 bit int but got", "want an int, got", "expected a float but got", "want a number, got")
+var inWords = strings.NewReplacer("expected a valid 64 bit int but got", "want an int, got", "expected a float but got", "want a number, got",
+	"bool value must be true, 1, yes, false, 0 or no but got", "want true or false, got")
 
 func (s *Script) tooMany(arg string) error {
 	return usage(s.usageLine(), "there is no parameter for %q", arg)

@@ -16,7 +16,7 @@ type runnerFlags struct {
 }
 
 const flagged = `
-def main(environment, image, skip_tests = False, tidy = True, keep = 5, ratio = 0.5, timeout = "5m", to = "", note = None):
+def main(environment, image, to = "", note = None, skip_tests = False, tidy = True, keep = 5, ratio = 0.5, timeout = "5m", why = ""):
     """Deploys an image.
 
     To one environment.
@@ -101,13 +101,14 @@ Arguments:
   IMAGE        What. Its digest is pinned.
 
 Flags of deploy.star:
+  --to=STRING
+  --note=STRING
   --skip-tests        Leave out the tests.
   --no-tidy
   --keep=INT          How many stay. Default: 5.
   --ratio=FLOAT       Default: 0.5.
   --timeout=DURATION  Default: 5m.
-  --to=STRING
-  --note=STRING
+  --why=STRING
 
 Flags of runner:
   --output="auto"      How facts are shown.

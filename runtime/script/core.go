@@ -133,7 +133,7 @@ func (c *core) target(args starlark.Tuple, kwargs []starlark.Tuple) (any, error)
 			return c.kinds.Plain(t)
 		}
 	}
-	return nil, fmt.Errorf("environment: want an environment, got %s", all[0].Type())
+	return nil, op.Hint(fmt.Errorf("environment: want an environment, got %s", all[0].Type()), "main(environment) is given one by its name")
 }
 
 func (c *core) print(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -80,7 +80,7 @@ func explainSyntax(at place, msg, src string) (place, error) {
 	switch {
 	case ok && !closed:
 		return place{at.file, open.line, open.col}, fmt.Errorf("this %s is not closed", bracket)
-	case ok && missingComma.MatchString(msg):
+	case ok && missingComma.MatchString(msg), anotherValue.MatchString(msg):
 		return at, errors.New("a comma is missing before this")
 	case strings.Contains(msg, "want indent"):
 		return place{at.file, at.line, 1}, op.Hint(errors.New("the line is not indented"), "what belongs to the line above is indented by four spaces")
@@ -115,12 +115,15 @@ func explainToken(msg string) error {
 		}
 	}
 	if m := gotWant.FindStringSubmatch(msg); m != nil {
-		return fmt.Errorf("want %s here, got %s", m[2], m[1])
+		return fmt.Errorf("want %s here, got %s", strings.Replace(m[2], "primary expression", "a value", 1), m[1])
 	}
 	return errors.New(msg)
 }
 
 var missingComma = regexp.MustCompile(`want ('[,)\]}]'|',)`)
+
+// anotherValue is a value right behind a value, between the brackets of one line.
+var anotherValue = regexp.MustCompile(`^got (identifier|(?:string|int|float) literal), want ','`)
 
 var gotWant = regexp.MustCompile(`^got (.*), want (.*)$`)
 

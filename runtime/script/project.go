@@ -68,7 +68,7 @@ func FindProject(dir string, standard, std fs.FS) (*Project, error) {
 			return nil, fmt.Errorf("cannot find the project: %w", err)
 		}
 		if at == filepath.Dir(at) {
-			return nil, op.Hint(&NoProject{dir}, `run "runner init"`)
+			return nil, op.Hint(&NoProject{dir}, `write one: "runner doc environment" describes it`)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestFindProject(t *testing.T) {
 	dir := t.TempDir()
 	var none *NoProject
-	if _, err := FindProject(dir, stock, library); !errors.As(err, &none) || op.HintOf(err) != `run "runner init"` {
+	if _, err := FindProject(dir, stock, library); !errors.As(err, &none) || op.HintOf(err) != `write one: "runner doc environment" describes it` {
 		t.Errorf("without a project: %v", err)
 	}
 	write(t, dir, environmentsFile, stockEnvironments)

@@ -44,7 +44,7 @@ def main(environment, skip_tests = False, timeout = "5m", note = ""):
     print(environment.name, skip_tests, timeout, note, environment.secrets)
     commit("%s serves" % new.version)
 `}, "deploy.star")
-	if err := o.main(t.Context(), "production", "--skip-tests", "--timeout=90s", "why"); err != nil {
+	if err := o.main(t.Context(), "production", "--skip-tests", "--timeout=90s", "--note=why"); err != nil {
 		t.Fatal(Diagnose(err))
 	}
 	want := `deploy.star:12:5 stage Roll out

@@ -113,7 +113,7 @@ func (f *Failed) Error() string { return f.Text }
 func happened(err error) bool {
 	var p *Performed
 	var f *Failed
-	return errors.As(err, &p) || errors.As(err, &f)
+	return (errors.As(err, &p) || errors.As(err, &f)) && !errors.As(err, new(*op.Misuse))
 }
 
 // Catchable reports whether attempt may catch an error: one that came about in the world, or that fail was asked for.

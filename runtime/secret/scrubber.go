@@ -82,5 +82,19 @@ func base64Forms(v string) []string {
 			out = append(out, text[from:to])
 		}
 	}
+	return append(out, wrapped(v)...)
+}
+
+// wrapped gives the lines into which base64 and openssl break what is long.
+func wrapped(v string) []string {
+	var out []string
+	text := base64.StdEncoding.EncodeToString([]byte(v))
+	for _, width := range []int{76, 64} {
+		for line := range slices.Chunk([]byte(text), width) {
+			if len(text) > width && len(line) >= MinScrubbed {
+				out = append(out, string(line))
+			}
+		}
+	}
 	return out
 }

@@ -36,12 +36,12 @@ code=0
 echo "exit $code"
 "$runner" --quiet status.star production
 
-say '1.3.0 is mended; its deployment is killed with kill -9 while it switches'
+say '1.3.0 is mended; its deployment is killed with kill -9 while it waits for health'
 echo 1.3.0 >VERSION
 sed -i 's/fault   = "health=unhealthy"/fault   = ""/' ./*.go
 "$runner" deploy.star production 2>killed.log &
 pid=$!
-until grep -q 'releases.activate' killed.log; do
+until grep -q 'health.wait' killed.log; do
 	kill -0 $pid 2>/dev/null || break
 done
 kill -9 $pid 2>/dev/null || true
