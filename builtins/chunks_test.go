@@ -67,11 +67,14 @@ func runChunk(t *testing.T, src string) {
 			at = fmt.Sprintf("deploy.star:%d:", i+1)
 		}
 	}
-	r := script.Diagnose(perform(t, src))
-	switch {
-	case want == "" && r.Message != "":
-		t.Error(r)
-	case !strings.Contains(r.Message, want) || !strings.HasPrefix(r.At, at):
+	err := perform(t, src)
+	if err == nil || want == "" {
+		if err != nil || want != "" {
+			t.Errorf("want %q, got %v", want, err)
+		}
+		return
+	}
+	if r := script.Diagnose(err); !strings.Contains(r.Message, want) || !strings.HasPrefix(r.At, at) {
 		t.Errorf("got %swant %s %s", r, at, want)
 	}
 }
