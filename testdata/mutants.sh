@@ -5,7 +5,7 @@ set -eu
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 for mutant in nosync late local torn; do
-	if go test -tags "mutant_$mutant" -count 1 -run 'TestMutant|TestPower|TestKill|TestMachineB|TestTorn' ./cmd/runner ./runtime/journal >"$out" 2>&1; then
+	if go test -tags "mutant_$mutant" -count 1 -failfast -run 'TestMutant|TestPower|TestKill|TestMachineB|TestTorn' ./cmd/runner ./runtime/journal >"$out" 2>&1; then
 		echo "mutant $mutant: the suite passes, and it must not"
 		exit 1
 	fi

@@ -135,7 +135,29 @@ func Store(h *host.Host, root string, u Unit) (string, error) {
 		return "", err
 	}
 	digest := host.SHA256(b)
-	return digest, host.WriteFile(h.Files, dir(root, "services", digest+".json"), b, 0o600)
+	if err := host.WriteFile(h.Files, dir(root, "services", digest+".json"), b, 0o600); err != nil {
+		return digest, err
+	}
+	return digest, setAside(h, root)
+}
+
+// spare is how many bytes are set aside, before anything is stopped, for an undo: a new release that fills the disk does
+// not keep the old one from being started again.
+const spare = 64 << 10
+
+func setAside(h *host.Host, root string) error {
+	if _, err := h.Files.Stat(dir(root, "spare")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return host.WriteFile(h.Files, dir(root, "spare"), make([]byte, spare), 0o600)
+}
+
+// Spend gives back what Store has set aside, for an undo to write in.
+func Spend(h *host.Host, root string) error {
+	if err := h.Files.Remove(dir(root, "spare")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Load reads a unit by its digest.

@@ -1,11 +1,15 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/erlmcp/runner/runtime/host"
 )
 
 func TestLogsOfEarlierStarts(t *testing.T) {
@@ -39,4 +43,41 @@ func TestTail(t *testing.T) {
 			t.Errorf("the tail of %.20q is %.20q, %v", text, got, err)
 		}
 	}
+}
+
+// A disk that fills up behind the unit does not keep an undo from stopping and starting the service.
+func TestFullDisk(t *testing.T) {
+	p := newPlace(t)
+	_, digest := p.store(process("sleep", "60"))
+	p.must(Start(t.Context(), p.h, p.root, digest))
+	faults := &fullDisk{FS: p.h.Files, spare: filepath.Join(p.root, ".runner", "spare")}
+	p.h.Files = faults
+	if err := Stop(t.Context(), p.h, p.root, p.current()); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("what cannot be recorded is done: %v", err)
+	}
+	p.must(Spend(p.h, p.root))
+	p.must(Stop(t.Context(), p.h, p.root, p.current()))
+	p.must(Start(t.Context(), p.h, p.root, digest))
+	if !p.current().Serves() || faults.met != 1 {
+		t.Errorf("%+v; the disk was full %d times", p.current(), faults.met)
+	}
+	p.store(process("sleep", "61"))
+	if info, err := os.Stat(faults.spare); err != nil || info.Size() != spare {
+		t.Errorf("nothing is set aside again: %v", err)
+	}
+}
+
+// fullDisk has no room for a record while the spare is there.
+type fullDisk struct {
+	host.FS
+	spare string
+	met   int
+}
+
+func (f *fullDisk) Open(name string, flag int, perm os.FileMode) (host.File, error) {
+	if _, err := os.Stat(f.spare); err == nil && strings.HasSuffix(name, ".service.json.new") {
+		f.met++
+		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
+	}
+	return f.FS.Open(name, flag, perm)
 }

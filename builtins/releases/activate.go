@@ -244,6 +244,9 @@ func (b Reactivate) version(r root) string {
 }
 
 func (b Reactivate) restore(ctx context.Context, r root, link string, runs driver.Running, before bool) error {
+	if err := driver.Spend(r.h, r.path); err != nil {
+		return err
+	}
 	if runs.Alive && !before {
 		if err := driver.Stop(ctx, r.h, r.path, runs); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -210,4 +211,22 @@ func TestReactivateFirst(t *testing.T) {
 	}
 	s.points("absent")
 	s.answers("nothing")
+}
+
+// Told to stop before it began, an activation does nothing, with a service or without.
+func TestActivateThatIsTooLate(t *testing.T) {
+	s := live(t)
+	before, runs := s.world(), s.runs()
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stop)
+	for _, a := range []Activate{{Service: s.service()}, {}} {
+		a.Root, a.ID, a.Key = s.root, "000002", s.key()
+		if _, err := a.Do(ctx, s.h); !errors.Is(err, stop) {
+			t.Errorf("%v", err)
+		}
+	}
+	if s.world() != before || s.runs().Proc != runs.Proc || !s.runs().Serves() {
+		t.Errorf("it was\n%s\nis\n%s, %+v", before, s.world(), s.runs())
+	}
 }

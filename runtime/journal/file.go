@@ -32,7 +32,7 @@ type file struct {
 }
 
 // openFile opens a log for appending and cuts off a torn tail.
-func openFile(f host.FS, dir, name string, set int64) (*file, error) {
+func openFile(f host.FS, dir, name string, set int64) (Writer, error) {
 	if err := host.MkdirAll(f, dir, 0o700); err != nil {
 		return nil, err
 	}

@@ -244,7 +244,7 @@ func TestAClockThatGoesBack(t *testing.T) {
 		t.Fatalf("a second of waiting takes %s", took)
 	}
 	s.wants("1.2.0")
-	s.stepping(0, &back, "rollback.star", "production", "1.0.0")
+	s.stepping(0, &back, "rollback.star", "production", "000001")
 	for _, version := range []string{"1.2.0", "1.0.0"} { // each time the one that was accepted last before
 		s.stepping(0, &back, "rollback.star", "production")
 		s.wants(version)
