@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"github.com/erlmcp/runner/builtins/artifact"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -51,37 +55,60 @@ func (k *killer) Emit(event.Record) error {
 	return nil
 }
 
-// binaries are mcpd as built from source, by what it was built as; once per test binary.
+// binaries are mcpd as built from source, by what it was built as: once for each state of the source, in the user's cache.
 var binaries = sync.OnceValues(func() (map[string]string, error) {
-	dir, err := os.MkdirTemp("", "mcpd")
+	faults := map[string]string{"1.0.0": "", "1.1.0": "", "1.2.0": "", "bad": "health=unhealthy", "crash": "crash_after=1ms"}
+	source := filepath.Join("..", "..", "testdata", "apps", "mcpd")
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
 	}
+	digest, _, err := artifact.Digest(host.OS{}, source)
+	if err != nil {
+		return nil, err
+	}
+	key := host.SHA256([]byte(digest + runtime.Version() + fmt.Sprint(faults)))
+	dir := filepath.Join(cache, "runner-test", key[:16])
 	out := map[string]string{}
-	for name, fault := range map[string]string{"1.0.0": "", "1.1.0": "", "1.2.0": "", "bad": "health=unhealthy", "crash": "crash_after=1ms"} {
-		path := filepath.Join(dir, name)
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+name+" -X main.fault="+fault, "-o", path, ".")
-		cmd.Dir, cmd.Env = filepath.Join("..", "..", "testdata", "apps", "mcpd"), append(os.Environ(), "CGO_ENABLED=0")
+	for name := range faults {
+		out[name] = filepath.Join(dir, name)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return out, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), "new")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(fresh)
+	for name, fault := range faults {
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+name+" -X main.fault="+fault, "-o", filepath.Join(fresh, name), ".")
+		cmd.Dir, cmd.Env = source, append(os.Environ(), "CGO_ENABLED=0")
 		if b, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, b)
 		}
-		out[name] = path
-		if err := launcher(dir, name); err != nil {
+		if err := launcher(fresh, dir, name); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.Rename(fresh, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
 	return out, nil
 })
 
 // launcher makes a release of a few bytes that becomes a version of mcpd: tests that deploy hundreds of times copy it.
-func launcher(dir, name string) error {
+func launcher(dir, final, name string) error {
 	for _, d := range []string{"light", filepath.Join("app", name)} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
 	}
-	program := filepath.Join(dir, "app", name, "mcpd")
-	if err := os.Link(filepath.Join(dir, name), program); err != nil {
+	program := filepath.Join(final, "app", name, "mcpd")
+	if err := os.Link(filepath.Join(dir, name), filepath.Join(dir, "app", name, "mcpd")); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "light", name), []byte("#!/bin/sh\nexec "+program+"\n"), 0o755)

@@ -59,15 +59,17 @@ func raw(t *testing.T, answer func(net.Conn)) string {
 }
 
 func TestDoSaysWhatHappened(t *testing.T) {
-	gone := raw(t, func(net.Conn) {})
+	// What was not read when a connection is closed makes a reset of its end: the request is read first.
+	hear := func(c net.Conn) { c.Read(make([]byte, 4096)) }
+	gone := raw(t, hear)
 	free, _ := net.Listen("tcp", "127.0.0.1:0")
 	refused := free.Addr().String()
 	free.Close()
 	for _, c := range []struct{ url, want string }{
 		{"http://" + refused, "connection refused"},
 		{"http://" + gone, "EOF"},
-		{"http://" + raw(t, func(c net.Conn) { c.Write([]byte("garbage\r\n\r\n")) }), "malformed HTTP response"},
-		{"http://" + raw(t, func(c net.Conn) { c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut")) }), "unexpected EOF"},
+		{"http://" + raw(t, func(c net.Conn) { hear(c); c.Write([]byte("garbage\r\n\r\n")) }), "malformed HTTP response"},
+		{"http://" + raw(t, func(c net.Conn) { hear(c); c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut")) }), "unexpected EOF"},
 		{"::", "cannot make a request of"},
 	} {
 		_, err := Internet{}.Do(t.Context(), Request{URL: c.url})

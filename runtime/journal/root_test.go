@@ -235,10 +235,11 @@ func TestLockOutlivesItsHolderForAMoment(t *testing.T) {
 		t.Fatalf("the lease of a dead holder: %v", err)
 	}
 	next.Release()
-	if l, err = root.Take(t.Context(), dead, nil); err != nil {
+	again, err := root.Take(t.Context(), dead, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Release()
+	defer again.Release()
 	var held *journal.Held
 	if _, err := root.Take(t.Context(), journal.Owner{Run: "next", Host: "elsewhere"}, nil); !errors.As(err, &held) {
 		t.Errorf("the lease of another machine's holder: %v", err)
