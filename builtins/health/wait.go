@@ -16,6 +16,7 @@ type Wait struct {
 	_           op.Doc      `doc:"Waits until a service is healthy and stays so; what is given here goes before what the probe says."`
 	Probe       Probe       `json:"probe" doc:"What to ask, and which answer is good."`
 	Version     string      `json:"version,omitempty" doc:"The version that must answer; a health document of another one is not good, one without a version is."`
+	Base        string      `json:"base,omitempty" doc:"Where to ask instead of where the probe's path is seen from, such as http://127.0.0.1:8080."`
 	Within      op.Duration `json:"within,omitempty" doc:"How long the wait may take in all."`
 	StableFor   op.Duration `json:"stable_for,omitempty" doc:"How long every answer must stay good."`
 	Consecutive int         `json:"consecutive,omitempty" doc:"How many good answers in a row it takes."`
@@ -45,6 +46,7 @@ func (w Wait) Check() error {
 // asked is the probe with what the op says otherwise.
 func (w Wait) asked() Probe {
 	p := w.Probe
+	p.Base = cmp.Or(w.Base, p.Base)
 	p.Within = cmp.Or(w.Within, p.Within)
 	p.StableFor = cmp.Or(w.StableFor, p.StableFor)
 	p.Consecutive = cmp.Or(w.Consecutive, p.Consecutive)

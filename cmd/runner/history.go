@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,9 +160,33 @@ func (p *program) showLog(f flags, args []string) (int, error) {
 
 // showVersion is "runner version [--changes]".
 func (p *program) showVersion(_ flags, args []string) (int, error) {
+	if slices.Equal(args, []string{"--changes"}) {
+		return 0, p.showChanges()
+	}
 	if len(args) > 0 {
-		return 0, &usage{"version takes no " + strings.Join(args, " "), "usage: runner version"}
+		return 0, &usage{"version takes no " + strings.Join(args, " "), "usage: runner version [--changes]"}
 	}
 	_, err := fmt.Fprintf(p.stdout, "runner %s\n", version)
 	return 0, err
+}
+
+// changes are the notes of what users notice, a file each, numbered.
+//
+//go:embed changes/0*.md
+var changes embed.FS
+
+// showChanges prints them, the newest first.
+func (p *program) showChanges() error {
+	names, err := fs.Glob(changes, "changes/*.md")
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Backward(names) {
+		b, err := changes.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "%s\n", b)
+	}
+	return nil
 }

@@ -85,8 +85,8 @@ func (s *signals) stop(sig os.Signal) {
 		if s.terminal {
 			notice += "; Ctrl-C again, a second from now or later, gives up its undo"
 		}
+		s.cancel(cause) // first: an output that blocks must not keep the run from stopping
 		s.note(notice)
-		s.cancel(cause)
 		return
 	}
 	if sig == syscall.SIGINT && s.terminal && s.undoing.Load() && s.now().Sub(s.asked) > time.Second {

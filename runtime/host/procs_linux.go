@@ -299,7 +299,7 @@ func ended(p Proc) bool {
 
 // PortOwner implements Procs, from /proc/net/tcp, /proc/net/tcp6 and the descriptors of every process that may be read.
 func (l Linux) PortOwner(port int) (PortOwner, bool) {
-	inodes := map[string]bool{}
+	inodes, suffix := map[string]bool{}, fmt.Sprintf(":%04X", port)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		b, err := os.ReadFile(table)
 		if err != nil {
@@ -308,7 +308,7 @@ func (l Linux) PortOwner(port int) (PortOwner, bool) {
 		for _, line := range strings.Split(string(b), "\n")[1:] {
 			f := strings.Fields(line)
 			const listening = "0A"
-			if len(f) > 9 && f[3] == listening && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+			if len(f) > 9 && f[3] == listening && strings.HasSuffix(f[1], suffix) {
 				inodes["socket:["+f[9]+"]"] = true
 			}
 		}

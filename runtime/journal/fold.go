@@ -71,6 +71,10 @@ func (s *State) Add(r event.Record) {
 		s.Committed = &f
 	case event.RunFinished:
 		s.Finished = &f
+	case event.RecoveryStarted:
+		if f.Dead == r.Run { // an undo by hand opens what --no-undo had closed: the next run goes on with it
+			s.Finished = nil
+		}
 	case event.RecoveryFinished:
 		s.Recovered = s.Recovered || f.Complete && f.Dead == r.Run
 	}

@@ -116,6 +116,8 @@ func TestUnfinished(t *testing.T) {
 		{"recovered in part", []event.Fact{begun, recovered("a", false)}, true},
 		{"recovered in part, then whole", []event.Fact{begun, recovered("a", false), recovered("a", true)}, false},
 		{"recovered, then in part", []event.Fact{begun, recovered("a", true), recovered("a", false)}, false},
+		{"finished, then undone in part by hand", []event.Fact{begun, change("1", 1), event.RunFinished{}, event.RecoveryStarted{Dead: "a"}, recovered("a", false)}, true},
+		{"finished, then undone by hand", []event.Fact{begun, change("1", 1), event.RunFinished{}, event.RecoveryStarted{Dead: "a"}, recovered("a", true)}, false},
 		{"it recovered another", []event.Fact{begun, recovered("b", true)}, true},
 		{"a recovery that was killed", []event.Fact{begun, event.RecoveryStarted{Dead: "a"}}, true},
 	} {
