@@ -41,7 +41,7 @@ fuzz: ## every fuzz target, 10 s each
 	@sh testdata/fuzz.sh 10s
 
 update: ## rewrite golden files
-	$(GO) test ./runtime/... ./builtins/... ./cmd/... -update
+	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
 clean: ## remove what was built
 	rm -rf bin dist
