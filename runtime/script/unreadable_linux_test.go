@@ -12,10 +12,11 @@ import (
 
 // Root reads everything, so this thread's files are opened as nobody.
 func TestUnreadableFile(t *testing.T) {
-	o := open(t, map[string]string{"deploy.star": "load(\"lib.star\", \"x\")\n"}, "deploy.star")
-	write(t, o.project.Dir, "lib.star", "x = 1")
-	if err := os.Chmod(filepath.Join(o.project.Dir, "lib.star"), 0); err != nil {
-		t.Fatal(err)
+	o := open(t, map[string]string{"deploy.star": "load(\"lib.star\", \"x\")\ndef main():\n    pass\n", "lib.star": "x = 1\n"}, "deploy.star")
+	for name, mode := range map[string]os.FileMode{"": 0o755, "deploy.star": 0o644, environmentsFile: 0o644, "lib.star": 0} {
+		if err := os.Chmod(filepath.Join(o.project.Dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if os.Getuid() == 0 {
 		const nobody = 65534
