@@ -2,14 +2,20 @@
 package builtins
 
 import (
+	"github.com/erlmcp/runner/builtins/backups"
 	"github.com/erlmcp/runner/builtins/build"
 	"github.com/erlmcp/runner/builtins/files"
+	"github.com/erlmcp/runner/builtins/git"
 	"github.com/erlmcp/runner/builtins/health"
+	"github.com/erlmcp/runner/builtins/http"
+	"github.com/erlmcp/runner/builtins/notify"
+	"github.com/erlmcp/runner/builtins/machine"
 	"github.com/erlmcp/runner/builtins/project"
 	"github.com/erlmcp/runner/builtins/releases"
 	"github.com/erlmcp/runner/builtins/secret"
 	"github.com/erlmcp/runner/builtins/service"
 	"github.com/erlmcp/runner/builtins/shell"
+	"github.com/erlmcp/runner/builtins/smoke"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
@@ -18,14 +24,20 @@ import (
 // Families lists every family, working on one host.
 func Families(h *host.Host) []builtin.Family {
 	return []builtin.Family{
+		backups.Family(h),
 		build.Family(h),
 		files.Family(h),
+		git.Family(h),
 		health.Family(h),
+		http.Family(h),
+		notify.Family(),
+		machine.Family(h),
 		project.Family(),
 		releases.Family(h),
-		secret.Family(),
+		secret.Family(h),
 		service.Family(h),
 		shell.Family(h),
+		smoke.Family(h),
 	}
 }
 

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -21,38 +22,48 @@ import (
 // the content and the executable bit of files, the targets of links. Times, owners, the other bits of modes and the order
 // of directories do not count. Links that lead out of the folder are an error, as is what is no file, folder or link.
 func Digest(f host.FS, name string) (digest string, size int64, err error) {
-	info, err := f.Stat(name)
+	t, err := Find(f, name)
+	if err == nil {
+		err = t.Hash(context.Background(), f)
+	}
 	if err != nil {
 		return "", 0, err
 	}
-	if !info.IsDir() {
-		return File(f, name)
-	}
-	sum := sha256.New()
-	err = Walk(f, name, func(rel string, info fs.FileInfo) error {
-		line, n, err := entry(f, filepath.Join(name, rel), rel, info)
-		size += n
-		io.WriteString(sum, line)
-		return err
-	})
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), size, err
+	return t.Digest(), t.Bytes, nil
 }
 
-// entry is one line of a folder's listing. Names are quoted: one with a newline in it cannot pass for two entries.
-func entry(f host.FS, name, rel string, info fs.FileInfo) (string, int64, error) {
-	switch info.Mode().Type() {
-	case fs.ModeDir:
-		return fmt.Sprintf("folder %q\n", rel), 0, nil
-	case fs.ModeSymlink:
-		target, err := f.Readlink(name)
-		return fmt.Sprintf("link %q %q\n", rel, target), 0, err
+// DigestOf is the digest of a folder that holds the entries, in Walk's order.
+func DigestOf(entries []host.Entry) string {
+	sum := sha256.New()
+	for _, e := range entries {
+		io.WriteString(sum, line(e))
 	}
-	kind := "file"
-	if info.Mode()&0o111 != 0 {
-		kind = "program"
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+// DigestOfInstalled is the digest of the artifact that the installed ones among the entries came with: a folder, or one
+// program.
+func DigestOfInstalled(entries []host.Entry, program string) string {
+	installed := slices.DeleteFunc(slices.Clone(entries), func(e host.Entry) bool { return !e.Installed })
+	for _, e := range installed {
+		if program != "" && e.Path == program {
+			return e.SHA256
+		}
 	}
-	digest, size, err := File(f, name)
-	return fmt.Sprintf("%s %q %s\n", kind, rel, digest), size, err
+	return DigestOf(installed)
+}
+
+// line is one line of a folder's listing. Names are quoted: one with a newline in it cannot pass for two entries.
+func line(e host.Entry) string {
+	switch {
+	case e.Mode.IsDir():
+		return fmt.Sprintf("folder %q\n", e.Path)
+	case e.Mode.Type() == fs.ModeSymlink:
+		return fmt.Sprintf("link %q %q\n", e.Path, e.Link)
+	case e.Mode&0o111 != 0:
+		return fmt.Sprintf("program %q %s\n", e.Path, e.SHA256)
+	}
+	return fmt.Sprintf("file %q %s\n", e.Path, e.SHA256)
 }
 
 // File gives the digest of a regular file's content, and its size in bytes.
@@ -69,8 +80,13 @@ func File(f host.FS, name string) (digest string, size int64, err error) {
 		return "", 0, err
 	}
 	defer file.Close()
+	return Sum(file)
+}
+
+// Sum gives the digest of a content, and its size in bytes.
+func Sum(in io.Reader) (digest string, size int64, err error) {
 	sum := sha256.New()
-	size, err = io.Copy(sum, file)
+	size, err = io.Copy(sum, in)
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), size, err
 }
 
@@ -78,11 +94,20 @@ func File(f host.FS, name string) (digest string, size int64, err error) {
 // what is in it. Links are visited, not followed. What is no file, folder or link, and a link that leads out of the
 // folder, is an error that names it.
 func Walk(f host.FS, root string, visit func(rel string, info fs.FileInfo) error) error {
-	return walk(f, root, "", visit)
+	return walk(f, root, "", false, func(rel string, info fs.FileInfo) error {
+		if err := admit(f, filepath.Join(root, rel), rel, info.Mode()); err != nil {
+			return err
+		}
+		return visit(rel, info)
+	})
 }
 
-func walk(f host.FS, root, dir string, visit func(string, fs.FileInfo) error) error {
+// walk visits everything; in a live tree names may vanish while it does.
+func walk(f host.FS, root, dir string, live bool, visit func(string, fs.FileInfo) error) error {
 	entries, err := f.ReadDir(filepath.Join(root, dir))
+	if live && dir != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(root, dir), Plainly(err))
 	}
@@ -91,8 +116,8 @@ func walk(f host.FS, root, dir string, visit func(string, fs.FileInfo) error) er
 		rel := path.Join(dir, e.Name())
 		name := filepath.Join(root, rel)
 		info, err := f.Lstat(name)
-		if err == nil {
-			err = admit(f, name, rel, info.Mode())
+		if live && errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
 		if err == nil {
 			err = visit(rel, info)
@@ -101,7 +126,7 @@ func walk(f host.FS, root, dir string, visit func(string, fs.FileInfo) error) er
 			return fmt.Errorf("%s: %w", name, Plainly(err))
 		}
 		if info.IsDir() {
-			if err := walk(f, root, rel, visit); err != nil {
+			if err := walk(f, root, rel, live, visit); err != nil {
 				return err
 			}
 		}
@@ -115,7 +140,7 @@ func admit(f host.FS, name, rel string, mode fs.FileMode) error {
 		return nil
 	case fs.ModeSymlink:
 		target, err := f.Readlink(name)
-		if err == nil && leadsOut(rel, target) {
+		if err == nil && LeadsOut(rel, target) {
 			err = fmt.Errorf("it is a link to %s, which leads out of the folder", target)
 		}
 		return err
@@ -123,9 +148,9 @@ func admit(f host.FS, name, rel string, mode fs.FileMode) error {
 	return errors.New("it is " + Kind(mode))
 }
 
-// leadsOut reports whether a link may lead out of its tree. A ".." behind a name counts as leading out: the name may be
+// LeadsOut reports whether a link at rel may lead out of its tree. A ".." behind a name counts as leading out: the name may be
 // a link itself, and its ".." anywhere.
-func leadsOut(rel, target string) bool {
+func LeadsOut(rel, target string) bool {
 	if path.IsAbs(target) {
 		return true
 	}
@@ -161,22 +186,5 @@ func Kind(mode fs.FileMode) string {
 	return "a device"
 }
 
-// Plainly is the cause of an error of the file system, without the path that the reader knows already.
-func Plainly(err error) error {
-	var p *fs.PathError
-	var l *os.LinkError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errMissing{err}
-	case errors.As(err, &p):
-		return p.Err
-	case errors.As(err, &l):
-		return l.Err
-	}
-	return err
-}
-
-type errMissing struct{ error }
-
-func (errMissing) Error() string   { return "it does not exist" }
-func (e errMissing) Unwrap() error { return e.error }
+// Plainly is host.Plainly.
+func Plainly(err error) error { return host.Plainly(err) }

@@ -18,14 +18,19 @@ import (
 
 const defaultTimeout = op.Duration(30 * time.Minute)
 
-// Family is what scripts see as build, and the values go(...) and command(...).
+// Family is what scripts see as build, and the values go(...), command(...), make(...) and rebar3(...).
 func Family(h *host.Host) builtin.Family {
 	return builtin.NewFamily("build", "Makes artifacts from source, and finds them again when nothing has changed.",
 		op.Make(h, Go{Timeout: defaultTimeout}),
 		op.Make(h, Command{Timeout: defaultTimeout}),
+		op.Make(h, Make{Timeout: defaultTimeout}),
+		op.Make(h, Rebar3{Profile: "prod", Timeout: defaultTimeout}),
+		op.Make(h, Rebar3Test{Suites: bothSuites(), Profile: "test", Timeout: defaultTimeout}),
 		op.Read(h, File{}),
 		builtin.ValueSpec{Name: "go", Global: true, Proto: GoSource{Tests: []string{"go", "test", "./..."}}},
 		builtin.ValueSpec{Name: "command", Global: true, Proto: CommandSource{}},
+		builtin.ValueSpec{Name: "make", Global: true, Proto: MakeSource{}},
+		builtin.ValueSpec{Name: "rebar3", Global: true, Proto: Rebar3Source{Profile: "prod", Tests: bothSuites()}},
 	)
 }
 

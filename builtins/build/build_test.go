@@ -93,7 +93,7 @@ func says(t *testing.T, program string) string {
 func TestGo(t *testing.T) {
 	h := newHost(t, module())
 	a, found := performed(t, h, shop)
-	if found || a.Name != "shop" || a.Version != "1.2.3" || a.Platform != platform || says(t, a.Path) != "1.2.3 one" {
+	if found || a.Name != "shop" || a.Version != "1.2.3" || a.Platform != machine || says(t, a.Path) != "1.2.3 one" {
 		t.Fatalf("%+v, found %v, says %s", a, found, says(t, a.Path))
 	}
 	if d, size, err := artifact.Digest(host.OS{}, a.Path); d != a.Digest || size != int64(a.Size) || err != nil {

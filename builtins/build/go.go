@@ -84,7 +84,7 @@ func (g Go) Do(ctx context.Context, h *host.Host) (artifact.Artifact, error) {
 	if err != nil {
 		return artifact.Artifact{}, err
 	}
-	return p.perform(ctx, h, func(dir string) error {
+	return p.perform(ctx, h, func(dir string, _ *artifact.Artifact) error {
 		argv := slices.Concat(p.argv, []string{"-o", filepath.Join(dir, p.artifact.Name), g.Package})
 		ran, err := command.Run(ctx, h, command.Cmd{Argv: argv, Dir: g.Dir, Env: g.env(), Timeout: g.Timeout.D(), Key: g.Key})
 		if err == nil {
@@ -107,7 +107,7 @@ func (g Go) plan(ctx context.Context, h *host.Host) (*plan, error) {
 	}
 	in := &input{}
 	in.env(g.Env)
-	platform, err := g.toolchain(ctx, h, in)
+	platform, major, err := g.toolchain(ctx, h, in)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (g Go) plan(ctx context.Context, h *host.Host) (*plan, error) {
 	}
 	in.add("ldflags", g.Ldflags)
 	in.add("output", name)
-	v, err := version(ctx, h, g.Version, g.Dir, in.digest(), g.Key)
+	v, err := g.version(ctx, h, major, in.digest())
 	if err != nil {
 		return nil, err
 	}
@@ -136,22 +136,22 @@ func (g Go) plan(ctx context.Context, h *host.Host) (*plan, error) {
 var settings = []string{"GOVERSION", "GOOS", "GOARCH", "GOFLAGS", "GOEXPERIMENT", "GOFIPS140", "CGO_ENABLED", "GO386",
 	"GOAMD64", "GOARM", "GOARM64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64", "GOMOD", "GOWORK"}
 
-func (g Go) toolchain(ctx context.Context, h *host.Host, in *input) (platform string, err error) {
+func (g Go) toolchain(ctx context.Context, h *host.Host, in *input) (platform, major string, err error) {
 	argv := append([]string{"go", "env", "-json"}, settings...)
 	ran, err := ask(ctx, h, command.Cmd{Argv: argv, Dir: g.Dir, Env: g.env(), Timeout: g.Timeout.D(), Key: g.Key})
 	if err != nil && !ran.Started {
-		return "", op.Hint(err, "build.go needs the Go toolchain: https://go.dev/dl")
+		return "", "", op.Hint(err, "build.go needs the Go toolchain: https://go.dev/dl")
 	}
 	if err != nil {
-		return "", ran.Failure(g.Summary(), err, ran.First)
+		return "", "", ran.Failure(g.Summary(), err, ran.First)
 	}
 	set := map[string]string{}
 	if err := json.Unmarshal([]byte(ran.Stdout), &set); err != nil {
-		return "", fmt.Errorf("cannot read what go env says: %w", err)
+		return "", "", fmt.Errorf("cannot read what go env says: %w", err)
 	}
 	mod := set["GOMOD"]
 	if mod == "" || mod == "/dev/null" {
-		return "", op.Hint(fmt.Errorf("cannot build %s: there is no go.mod in %s", g.Package, h.Abs(g.Dir)), "dir names the folder of the module")
+		return "", "", op.Hint(fmt.Errorf("cannot build %s: there is no go.mod in %s", g.Package, h.Abs(g.Dir)), "dir names the folder of the module")
 	}
 	for _, name := range []string{mod, strings.TrimSuffix(mod, ".mod") + ".sum", set["GOWORK"]} {
 		if name != "" && err == nil {
@@ -163,7 +163,7 @@ func (g Go) toolchain(ctx context.Context, h *host.Host, in *input) (platform st
 	for name, value := range set {
 		in.add("setting", name, value)
 	}
-	return set["GOOS"] + "/" + set["GOARCH"], err
+	return set["GOOS"] + "/" + set["GOARCH"], majorOf(h.Files, mod), err
 }
 
 // listed is what go list says about a package.
@@ -223,4 +223,8 @@ func programName(importPath string) string {
 		return base
 	}
 	return path.Base(path.Dir(importPath))
+}
+
+func (g Go) version(ctx context.Context, h *host.Host, major, input string) (string, error) {
+	return version(ctx, h, wanted{asked: g.Version, dir: g.Dir, major: major, input: input, key: g.Key})
 }

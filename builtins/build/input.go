@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -68,36 +67,4 @@ func ask(ctx context.Context, h *host.Host, c command.Cmd) (command.Ran, error) 
 		err = fmt.Errorf("%s says more than %s", command.Line(c.Argv), op.Size(c.Keep))
 	}
 	return ran, err
-}
-
-// maxVersion bounds the file VERSION, in bytes.
-const maxVersion = 4 << 10
-
-// version is the one that was asked for, else the first line of the file VERSION, else what git calls the source, else
-// one made of the input's digest.
-func version(ctx context.Context, h *host.Host, asked, dir, input string, key op.Key) (string, error) {
-	if asked != "" {
-		return asked, nil
-	}
-	b, err := host.ReadFile(h.Files, filepath.Join(h.Abs(dir), "VERSION"), maxVersion)
-	if err == nil {
-		line, _, _ := strings.Cut(string(b), "\n")
-		v := strings.TrimSpace(line)
-		return v, checkVersion("cannot use the file VERSION", v)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("cannot use the file VERSION: %w", artifact.Plainly(err))
-	}
-	argv := []string{"git", "describe", "--tags", "--always", "--dirty"}
-	// Without this git may write to the repository, which a plan must not.
-	env := map[string]secret.Text{"GIT_OPTIONAL_LOCKS": secret.Plain("0")}
-	ran, err := ask(ctx, h, command.Cmd{Argv: argv, Dir: dir, Env: env, Key: key})
-	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
-	}
-	v := strings.ReplaceAll(strings.TrimSpace(ran.Stdout), "/", "-")
-	if err == nil && checkVersion("", v) == nil {
-		return v, nil
-	}
-	return "0.0.0-" + input[:12], nil
 }

@@ -16,17 +16,28 @@ type plan struct {
 	key      op.Key
 	input    string // the digest of all that goes into it
 	argv     []string
-	artifact artifact.Artifact // what is known of it: name, version, platform
+	artifact artifact.Artifact // what is known of it: name, version, perhaps platform
 	stamp    func(*host.Host) (string, error)
+
+	dir   string       // where no two builds may work at once
+	alone func() error // waits for that; nil where they may
+	hold  host.File    // while it is so
 }
 
-// perform finds the artifact of the plan's input again, or has fill make it.
-func (p *plan) perform(ctx context.Context, h *host.Host, fill func(dir string) error) (artifact.Artifact, error) {
+// perform finds the artifact of the plan's input again, or has fill make it and say what it turned out to be.
+func (p *plan) perform(ctx context.Context, h *host.Host, fill func(dir string, a *artifact.Artifact) error) (artifact.Artifact, error) {
 	out := op.Output(ctx)
 	defer out.Close()
 	before, _ := p.stamp(h)
 	s := open(h)
 	a, found := s.find(p.input)
+	if !found && p.alone != nil {
+		if err := p.alone(); err != nil {
+			return artifact.Artifact{}, err
+		}
+		defer p.hold.Close()
+		a, found = s.find(p.input)
+	}
 	if found {
 		fmt.Fprintf(out, "build of %s is unchanged; found again by digest %s\n", p.what, p.input[:12])
 	} else {

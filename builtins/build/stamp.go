@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/artifact"
@@ -53,19 +54,22 @@ func stampOf(h *host.Host, params any, dir, output, version string) (string, err
 	return hex.EncodeToString(s.sum.Sum(nil)), nil
 }
 
-// environment adds what may choose another toolchain, and where go lies.
+// environment adds what may choose another toolchain, and where the toolchains lie.
 func (s *stamp) environment() {
 	for _, kv := range s.h.Env {
 		name, value, _ := strings.Cut(kv, "=")
-		if name == "PATH" || name == "CC" || strings.HasPrefix(name, "GO") || strings.HasPrefix(name, "CGO_") {
+		family, _, _ := strings.Cut(name, "_")
+		if slices.Contains([]string{"PATH", "CC", "CGO", "ERL", "REBAR"}, family) || strings.HasPrefix(name, "GO") {
 			fmt.Fprintf(s.sum, "%q\n", kv)
 		}
 		if name != "PATH" {
 			continue
 		}
 		for _, dir := range filepath.SplitList(value) {
-			if info, err := s.h.Files.Stat(filepath.Join(dir, "go")); err == nil {
-				s.add(dir, info)
+			for _, program := range []string{"go", "make", "rebar3", "erl"} {
+				if info, err := s.h.Files.Stat(filepath.Join(dir, program)); err == nil {
+					s.add(dir, info)
+				}
 			}
 		}
 	}

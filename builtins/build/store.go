@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/erlmcp/runner/builtins/artifact"
 	"github.com/erlmcp/runner/runtime/host"
@@ -65,14 +66,14 @@ func (s store) find(input string) (artifact.Artifact, bool) {
 
 // make has fill put the artifact, under its name, into a new folder, and keeps that under the input's digest as one
 // step. What a maker that was killed leaves is in a folder of another name, and goes with the next build.
-func (s store) make(ctx context.Context, input string, key op.Key, a artifact.Artifact, fill func(dir string) error) (artifact.Artifact, error) {
+func (s store) make(ctx context.Context, input string, key op.Key, a artifact.Artifact, fill func(dir string, a *artifact.Artifact) error) (artifact.Artifact, error) {
 	dir := s.path(making + strings.ReplaceAll(string(key), "/", "-"))
 	l, err := s.begin(dir)
 	if err != nil {
 		return a, fmt.Errorf("cannot make a folder for the build: %w", artifact.Plainly(err))
 	}
 	defer l.Close()
-	if err := fill(dir); err != nil {
+	if err := fill(dir, &a); err != nil {
 		return a, err
 	}
 	digest, size, err := artifact.Digest(s.h.Files, filepath.Join(dir, a.Name))
@@ -91,10 +92,7 @@ func (s store) make(ctx context.Context, input string, key op.Key, a artifact.Ar
 
 // begin makes the folder that a build is made in, and holds its lock: who finds the lock free finds a dead build.
 func (s store) begin(dir string) (host.File, error) {
-	if err := host.MkdirAll(s.h.Files, s.dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := s.put(s.path(".gitignore"), "*\n"); err != nil {
+	if err := s.ready(); err != nil {
 		return nil, err
 	}
 	if err := host.RemoveAll(s.h.Files, dir); err != nil {
@@ -115,6 +113,40 @@ func (s store) begin(dir string) (host.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// alone waits until no other run builds in the folder of the plan's source, and keeps others out until the plan's hold is
+// closed. It tells whether it had to wait.
+func (s store) alone(ctx context.Context, p *plan, patience time.Duration) (waited bool, err error) {
+	if err := s.ready(); err != nil {
+		return false, fmt.Errorf("cannot make a folder for the build: %w", artifact.Plainly(err))
+	}
+	f, err := s.h.Files.Open(s.path(".in-"+host.SHA256([]byte(s.h.Abs(p.dir)))[:12]), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, fmt.Errorf("cannot lock the source: %w", artifact.Plainly(err))
+	}
+	free, err := host.TryLock(f)
+	if err == nil && !free {
+		op.Waiting(ctx, "another run, which builds in "+s.h.Abs(p.dir), s.h.Clock.Now().Add(patience))
+		late := fmt.Errorf("another run builds in %s for longer than %s", s.h.Abs(p.dir), op.Duration(patience))
+		limited, cancel := s.h.Clock.Timeout(ctx, patience, late)
+		defer cancel()
+		if err := host.Lock(limited, f); err != nil { // which closes it
+			return true, fmt.Errorf("cannot build %s: %w", p.what, err)
+		}
+	}
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("cannot lock the source: %w", err), f.Close())
+	}
+	p.hold = f
+	return !free, nil
+}
+
+func (s store) ready() error {
+	if err := host.MkdirAll(s.h.Files, s.dir, 0o700); err != nil {
+		return err
+	}
+	return s.put(s.path(".gitignore"), "*\n")
 }
 
 // put writes a few bytes that may be lost. Two runs may do so at once, as a build is under no lease.

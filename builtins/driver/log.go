@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,17 @@ func freshLog(h *host.Host, root string) (string, error) {
 // tailBytes is how much of a log's end is read for its last lines.
 const tailBytes = 16 << 10
 
-// Tail is the last n lines that the service of a root has logged, "" where there are none.
+// Said is the last n lines that what was started last has logged, and where they stand.
+func Said(ctx context.Context, h *host.Host, root string, r Running, n int) (lines, where string, err error) {
+	if m := r.Loaded.Systemd; m != nil {
+		lines, err = m.tail(ctx, h, n)
+		return lines, "journalctl --unit " + m.Unit, err
+	}
+	lines, err = Tail(h, root, n)
+	return lines, LogPath(root), err
+}
+
+// Tail is the last n lines of the log of the service of a root, "" where there are none.
 func Tail(h *host.Host, root string, n int) (string, error) {
 	f, err := h.Files.Open(LogPath(root), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {

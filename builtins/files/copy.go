@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/erlmcp/runner/builtins/artifact"
+	"github.com/erlmcp/runner/builtins/inside"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -27,7 +28,7 @@ func (c Copy) Preview(_ context.Context, h *host.Host) (File, error) {
 		return File{}, err
 	}
 	digest, size, err := artifact.Digest(h.Files, h.Abs(c.Source))
-	if absent(err) {
+	if inside.Absent(err) {
 		return File{}, op.ErrUnknown
 	}
 	if err != nil {
@@ -75,11 +76,11 @@ func (c Copy) finish(h *host.Host, tmp, name string) (File, error) {
 
 // target refuses what would be replaced with a loss, and a copy into itself, which would never end.
 func (c Copy) target(h *host.Host) (string, error) {
-	name, err := writable(h, "write", c.To)
+	name, err := inside.Writable(h, "write", c.To)
 	if err != nil {
 		return "", err
 	}
-	if _, inside := below(h.Abs(c.Source), name); inside || h.Abs(c.Source) == name {
+	if _, within := inside.Below(h.Abs(c.Source), name); within || h.Abs(c.Source) == name {
 		return "", fmt.Errorf("cannot copy %s to %s: it would be a copy into itself", c.Source, c.To)
 	}
 	info, err := h.Files.Lstat(name)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/artifact"
+	"github.com/erlmcp/runner/builtins/inside"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -79,7 +80,7 @@ func (s *search) list(dir string) ([]fs.DirEntry, error) {
 		return nil, context.Cause(s.ctx)
 	}
 	entries, err := s.h.Files.ReadDir(s.h.Abs(dir))
-	if absent(err) {
+	if inside.Absent(err) {
 		return nil, nil
 	}
 	if err != nil {

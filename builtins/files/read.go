@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/erlmcp/runner/builtins/artifact"
+	"github.com/erlmcp/runner/builtins/inside"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -76,7 +77,7 @@ func (d Disk) Do(_ context.Context, h *host.Host) (Space, error) {
 		if err == nil || name == "/" {
 			break
 		}
-		if !absent(err) {
+		if !inside.Absent(err) {
 			return Space{}, lacking(h, "see the disk of", d.Path, err)
 		}
 		name = filepath.Dir(name)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/erlmcp/runner/builtins/artifact"
+	"github.com/erlmcp/runner/builtins/inside"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
@@ -83,7 +84,7 @@ func (w Write) Do(ctx context.Context, h *host.Host) (File, error) {
 }
 
 func (w Write) target(h *host.Host) (string, error) {
-	name, err := writable(h, "write", w.Path)
+	name, err := inside.Writable(h, "write", w.Path)
 	if err != nil {
 		return "", err
 	}
@@ -105,13 +106,13 @@ func (r Remove) Summary() string { return "remove " + r.Path }
 
 // Preview implements op.Previewer.
 func (r Remove) Preview(_ context.Context, h *host.Host) (bool, error) {
-	name, err := writable(h, "remove", r.Path)
+	name, err := inside.Writable(h, "remove", r.Path)
 	if err != nil {
 		return false, err
 	}
 	info, err := h.Files.Lstat(name)
 	switch {
-	case absent(err):
+	case inside.Absent(err):
 		return false, nil
 	case err == nil && info.IsDir():
 		err = r.holdsNoRoot(h, name)
@@ -148,7 +149,7 @@ func (r Remove) holdsNoRoot(h *host.Host, dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == state {
+		if e.Name() == inside.State {
 			return errHoldsState
 		}
 		if e.IsDir() {

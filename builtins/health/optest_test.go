@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erlmcp/runner/builtins/probe"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/optest"
@@ -35,15 +36,15 @@ func asking(n int64, params func(base string) any) func(testing.TB) optest.World
 	}
 }
 
-func probing(base string) Probe {
-	p := DefaultProbe()
+func probing(base string) probe.Probe {
+	p := probe.Default()
 	p.Path, p.Base = "/health", base
 	return p
 }
 
 func TestOps(t *testing.T) {
-	command := func(argv ...string) Probe {
-		p := DefaultProbe()
+	command := func(argv ...string) probe.Probe {
+		p := probe.Default()
 		p.Command = argv
 		return p
 	}

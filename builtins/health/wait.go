@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"time"
+	"sync"
 
+	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/builtins/probe"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -14,7 +15,7 @@ import (
 // Wait asks a probe until its answers are good.
 type Wait struct {
 	_           op.Doc      `doc:"Waits until a service is healthy and stays so; what is given here goes before what the probe says."`
-	Probe       Probe       `json:"probe" doc:"What to ask, and which answer is good."`
+	Probe       probe.Probe `json:"probe" doc:"What to ask, and which answer is good."`
 	Version     string      `json:"version,omitempty" doc:"The version that must answer; a health document of another one is not good, one without a version is."`
 	Base        string      `json:"base,omitempty" doc:"Where to ask instead of where the probe's path is seen from, such as http://127.0.0.1:8080."`
 	Within      op.Duration `json:"within,omitempty" doc:"How long the wait may take in all."`
@@ -22,12 +23,13 @@ type Wait struct {
 	Consecutive int         `json:"consecutive,omitempty" doc:"How many good answers in a row it takes."`
 	PerTry      op.Duration `json:"per_try,omitempty" doc:"How long one answer may take."`
 	Accept      []string    `json:"accept,omitempty" doc:"The good values of the health document's status."`
+	Root        string      `json:"root,omitempty" doc:"The host root whose service is asked: when that ends, so does the wait, at once."`
 }
 
 // Summary implements op.Op.
 func (w Wait) Summary() string {
 	p := w.asked()
-	s := fmt.Sprintf("wait up to %s until %s is healthy", p.Within, p.subject())
+	s := fmt.Sprintf("wait up to %s until %s is healthy", p.Within, p.Subject())
 	if p.StableFor > 0 {
 		s += fmt.Sprintf(" for %s", p.StableFor)
 	}
@@ -40,11 +42,11 @@ func (w Wait) Summary() string {
 // Check implements op.Checked.
 func (w Wait) Check() error {
 	p := w.asked()
-	return cmp.Or(p.Check(), p.placed())
+	return cmp.Or(p.Check(), p.Placed())
 }
 
 // asked is the probe with what the op says otherwise.
-func (w Wait) asked() Probe {
+func (w Wait) asked() probe.Probe {
 	p := w.Probe
 	p.Base = cmp.Or(w.Base, p.Base)
 	p.Within = cmp.Or(w.Within, p.Within)
@@ -57,115 +59,23 @@ func (w Wait) asked() Probe {
 	return p
 }
 
-// Do implements op.Op. It asks at once, then at intervals that grow with the time that has passed.
-func (w Wait) Do(ctx context.Context, h *host.Host) (Result, error) {
-	if err := w.Check(); err != nil {
-		return Result{}, err
+// Do implements op.Op.
+func (w Wait) Do(ctx context.Context, h *host.Host) (probe.Result, error) {
+	if w.Root == "" {
+		return probe.Wait(ctx, h, w.asked(), w.Version)
 	}
-	p := w.asked()
-	out := op.Output(ctx)
-	defer out.Close()
-	v := newVigil(p, h.Clock.Now())
-	op.Waiting(ctx, p.subject()+" to be healthy", v.deadline)
-	for {
-		limit := min(p.PerTry.D(), v.deadline.Sub(h.Clock.Now()))
-		if limit <= 0 {
-			return Result{}, v.unhealthy()
+	runs, err := driver.Current(h, h.Abs(w.Root))
+	if err != nil {
+		return probe.Result{}, err
+	}
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch.Go(func() {
+		if err := runs.End(ctx, h); err != nil {
+			cancel(fmt.Errorf("%s will not be healthy: %w", w.asked().Subject(), err))
 		}
-		a, err := ask(ctx, h, p, w.Version, limit)
-		if err != nil {
-			return Result{}, err
-		}
-		now := h.Clock.Now()
-		if cutShort := a.late && limit < p.PerTry.D() && v.tries > 0; !cutShort {
-			v.hear(a, now, out)
-		}
-		if v.settled(now) {
-			return a.result(v.tries, now.Sub(v.start)), nil
-		}
-		pause, ok := v.pause(now)
-		if !ok {
-			return Result{}, v.unhealthy()
-		}
-		if err := h.Clock.Sleep(ctx, pause); err != nil {
-			return Result{}, err
-		}
-	}
-}
-
-// The shortest and the longest time between two tries. Between them it is an eighth of the time that has passed, so
-// that a wait is seldom an eighth longer than it had to be, or a twentieth of the time that answers must stay good.
-const (
-	quickest = 25 * time.Millisecond
-	slowest  = time.Second
-)
-
-// vigil is the state of a wait: all that it has heard.
-type vigil struct {
-	probe    Probe
-	start    time.Time
-	deadline time.Time
-	tries    int
-	streak   int       // good answers in a row
-	since    time.Time // when the streak began
-	everGood bool
-	last     string
-	seen     tally
-}
-
-func newVigil(p Probe, now time.Time) *vigil {
-	return &vigil{probe: p, start: now, deadline: now.Add(p.Within.D())}
-}
-
-// hear takes an answer in, and shows it where it is not what the one before was.
-func (v *vigil) hear(a Answer, now time.Time, out io.Writer) {
-	v.tries++
-	v.seen.add(a)
-	if a.Text != v.last {
-		v.last = a.Text
-		fmt.Fprintln(out, a.Text)
-	}
-	if !a.Good {
-		v.streak = 0
-		return
-	}
-	if v.streak == 0 {
-		v.since = now
-	}
-	v.streak++
-	v.everGood = true
-}
-
-// settled reports whether enough good answers came over a time that is long enough.
-func (v *vigil) settled(now time.Time) bool {
-	return v.streak > 0 && v.streak >= v.probe.Consecutive && now.Sub(v.since) >= v.probe.StableFor.D()
-}
-
-// pause is the time to the next try, which leaves time for it; false where there is none.
-func (v *vigil) pause(now time.Time) (time.Duration, bool) {
-	left := v.deadline.Sub(now)
-	step := now.Sub(v.start) / 8
-	if v.streak > 0 {
-		step = v.probe.StableFor.D() / 20
-	}
-	step = min(max(step, quickest), slowest)
-	if rest := v.since.Add(v.probe.StableFor.D()).Sub(now); v.streak > 0 && 0 < rest && rest < left {
-		return min(step, rest), true
-	}
-	if left <= quickest {
-		return 0, false
-	}
-	return min(step, max(left/2, quickest)), true
-}
-
-func (v *vigil) unhealthy() error {
-	last := v.seen.answers[len(v.seen.answers)-1]
-	err := &Unhealthy{
-		Subject: v.probe.subject(), Within: v.probe.Within, StableFor: v.probe.StableFor, Consecutive: v.probe.Consecutive,
-		WasHealthy: v.everGood, Tries: v.tries, Answers: v.seen.answers, Forgotten: v.seen.forgotten,
-	}
-	if last.Hint != "" {
-		return op.Hint(err, "%s", last.Hint)
-	}
-	return err
+	})
+	return probe.Wait(ctx, h, w.asked(), w.Version)
 }

@@ -5,17 +5,19 @@ package project
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/runtime/secret"
 )
 
 // Family is the values of environments.star.
 func Family() builtin.Family {
 	return builtin.NewFamily("project",
 		"What environments.star is made of: environments and their targets.",
-		builtin.Global(Environment{Keep: 5}),
+		builtin.Global(Environment{Keep: 5, Backup: true}),
 		builtin.Global(Host{}),
 	)
 }
@@ -31,12 +33,18 @@ type Host struct {
 	Root    string         `json:"root" doc:"The folder that holds releases, shared files and the link current."`
 	Service driver.Service `json:"service,omitempty" doc:"How the release that is live is run; left out, only the link is switched."`
 	Shared  []string       `json:"shared,omitempty" doc:"Folders of the application that outlive releases: they lie in ROOT/shared."`
+	User    string         `json:"user,omitempty" doc:"The user that the service runs as and that ROOT/shared belongs to; whoever deploys when left out."`
 }
 
 func (Host) target() {}
 
+var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)
+
 // Check implements op.Checked.
 func (h Host) Check() error {
+	if h.User != "" && !userName.MatchString(h.User) {
+		return fmt.Errorf("user: want the name of a user, got %q", h.User)
+	}
 	if h.Root == "" || h.Root == "/" {
 		return fmt.Errorf("root: want a folder of its own for the application, got %q", h.Root)
 	}
@@ -45,8 +53,8 @@ func (h Host) Check() error {
 
 // base is where the service of the target answers on this machine, "" where that is not known.
 func (h Host) base() string {
-	if p, ok := h.Service.(driver.Process); ok && p.Port > 0 {
-		return fmt.Sprintf("http://127.0.0.1:%d", p.Port)
+	if h.Service != nil && h.Service.Listens() > 0 {
+		return fmt.Sprintf("http://127.0.0.1:%d", h.Service.Listens())
 	}
 	return ""
 }
@@ -62,16 +70,37 @@ type Probe interface {
 	WithBase(base string) any
 }
 
+// Smoke is a test of what is deployed.
+type Smoke interface {
+	Smoke()
+}
+
+// Notice is somebody who is told what becomes of a run.
+type Notice interface {
+	Notice()
+}
+
 // Environment is one place where the application runs.
 type Environment struct {
-	_         op.Doc `doc:"One place where the application runs, and everything in which it differs from the others. Its name is the variable's."`
-	Name      string `json:"name" script:"-"`
-	App       string `json:"app" doc:"The application's name."`
-	Target    Target `json:"target" doc:"What a deployment changes."`
-	Build     Recipe `json:"build,omitempty" doc:"How the application is built."`
-	Health    Probe  `json:"health,omitempty" doc:"How its health is asked for; a path is the target's."`
-	Protected bool   `json:"protected,omitempty" doc:"Ask before going back, refuse to leave tests out, and refuse a service that nothing supervises."`
-	Keep      int    `json:"keep,omitempty" doc:"How many good releases stay."`
+	_            op.Doc                 `doc:"One place where the application runs, and everything in which it differs from the others. Its name is the variable's."`
+	Name         string                 `json:"name" script:"-"`
+	App          string                 `json:"app" doc:"The application's name."`
+	Target       Target                 `json:"target" doc:"What a deployment changes."`
+	Build        Recipe                 `json:"build,omitempty" doc:"How the application is built."`
+	Config       string                 `json:"config,omitempty" doc:"A file of the project that is installed with each release, as its configuration."`
+	Health       Probe                  `json:"health,omitempty" doc:"How its health is asked for; a path is the target's."`
+	Smoke        []Smoke                `json:"smoke,omitempty" doc:"The tests of what is deployed; their paths are the target's."`
+	Rehearse     bool                   `json:"rehearse,omitempty" doc:"Start each build on a free port, and test it there, before anything is replaced."`
+	Secrets      map[string]secret.Text `json:"secrets,omitempty" doc:"Variables that the service gets beside those of its own."`
+	Base         string                 `json:"base,omitempty" doc:"Where it answers, such as https://erlmcp.example.com; its port on this machine when left out."`
+	Tools        map[string]string      `json:"tools,omitempty" doc:"Programs that a deployment needs, with their lowest versions; \"\" for any."`
+	Certificates []string               `json:"certificates,omitempty" doc:"TLS certificates that must not be about to expire: files, or addresses such as \"erlmcp.example.com:443\"."`
+	Needs        []string               `json:"needs,omitempty" doc:"Addresses that must accept connections before a deployment, such as \"db.internal:5432\"."`
+	Logs         string                 `json:"logs,omitempty" doc:"The application's own log, for runner doctor; the service's output when left out."`
+	Notify       []Notice               `json:"notify,omitempty" doc:"Who is told what becomes of a run."`
+	Backup       bool                   `json:"backup,omitempty" doc:"Keep a full copy of what serves before it is replaced."`
+	Protected    bool                   `json:"protected,omitempty" doc:"Want a clean tree and tests, ask before going back, and refuse a service that nothing supervises."`
+	Keep         int                    `json:"keep,omitempty" doc:"How many good releases and backups stay."`
 }
 
 // Check implements op.Checked.
@@ -83,25 +112,48 @@ func (e Environment) Check() error {
 		return fmt.Errorf("keep: want 1 or more, got %d", e.Keep)
 	}
 	host, _ := e.Target.(Host)
-	if p, ok := host.Service.(driver.Process); ok && e.Protected && !p.Unsupervised {
-		return op.Hint(errors.New("target: a protected environment wants a service that is started again after a crash or a boot, and process(...) is not"),
-			"say process(..., unsupervised = True) to accept that")
+	if host.Service == nil || !e.Protected || host.Service.Supervised() {
+		return nil
 	}
-	return nil
+	kind := host.Service.Kind()
+	return op.Hint(fmt.Errorf("target: a protected environment wants a service that is started again after a crash or a boot, and %s(...) is not", kind),
+		"say %s(..., unsupervised = True) to accept that, or use systemd(...)", kind)
 }
 
-// Make implements builtin.Maker: the probe learns where the target answers.
+// Make implements builtin.Maker: the probe learns where the target answers, the service its secrets and its user.
 func (e Environment) Make() (any, error) {
 	host, ok := e.Target.(Host)
-	if !ok || e.Health == nil {
+	if !ok {
 		return e, nil
 	}
-	probe, ok := e.Health.WithBase(host.base()).(Probe)
+	if e.Base == "" {
+		e.Base = host.base()
+	}
+	if len(e.Secrets) > 0 && host.Service == nil {
+		return e, errors.New("secrets: the target has no service that could get them")
+	}
+	if host.Service != nil {
+		host.Service = host.Service.With(e.Secrets, host.User)
+		e.Target = host
+	}
+	if e.Health == nil {
+		return e, nil
+	}
+	probe, ok := e.Health.WithBase(e.Base).(Probe)
 	if !ok {
 		return e, errors.New("health: the probe does not stay one")
 	}
 	e.Health = probe
 	return e, nil
+}
+
+// Notices are who is told what becomes of a run.
+func (e Environment) Notices() []any {
+	var out []any
+	for _, n := range e.Notify {
+		out = append(out, n)
+	}
+	return out
 }
 
 // WithName is the environment under its variable's name.

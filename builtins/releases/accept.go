@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -27,28 +28,28 @@ func (a Accept) Target(h *host.Host) string { return h.RootTarget(a.Root) }
 // Inverse implements op.Reversible.
 func (a Accept) Inverse(_ context.Context, h *host.Host) (any, error) {
 	r := at(h, a.Root)
-	id, err := r.live()
+	id, err := r.Live()
 	if err != nil || id == "" {
 		return nil, err
 	}
-	was, _, err := r.readMark(id)
-	return Unaccept{Root: r.path, ID: id, Want: was, Of: a.Key}, err
+	was, _, err := r.ReadMark(id)
+	return Unaccept{Root: r.Path, ID: id, Want: was, Of: a.Key}, err
 }
 
 // Do implements op.Op.
 func (a Accept) Do(_ context.Context, h *host.Host) (Release, error) {
 	r := at(h, a.Root)
-	id, err := r.live()
+	id, err := r.Live()
 	if err != nil {
 		return Release{}, err
 	}
 	if id == "" {
-		return Release{}, fmt.Errorf("cannot mark what serves %s as good: nothing serves", r.path)
+		return Release{}, fmt.Errorf("cannot mark what serves %s as good: nothing serves", r.Path)
 	}
-	if _, _, err := r.read(id); err != nil {
-		return Release{}, fmt.Errorf("cannot mark what serves %s as good: %w", r.path, err)
+	if _, _, err := r.Read(id); err != nil {
+		return Release{}, fmt.Errorf("cannot mark what serves %s as good: %w", r.Path, err)
 	}
-	all, err := r.all()
+	all, err := r.All()
 	if err != nil {
 		return Release{}, err
 	}
@@ -56,17 +57,17 @@ func (a Accept) Do(_ context.Context, h *host.Host) (Release, error) {
 	for _, rel := range all {
 		order = max(order, rel.Accepted+1)
 	}
-	b, err := json.Marshal(mark{order, a.Key})
+	b, err := json.Marshal(layout.Mark{Order: order, Key: a.Key})
 	if err != nil {
 		return Release{}, err
 	}
-	if err := host.MkdirAll(h.Files, filepath.Dir(r.mark(id)), 0o755); err != nil {
+	if err := host.MkdirAll(h.Files, filepath.Dir(r.Mark(id)), 0o755); err != nil {
 		return Release{}, err
 	}
-	if err := host.WriteFile(h.Files, r.mark(id), b, 0o644); err != nil {
+	if err := host.WriteFile(h.Files, r.Mark(id), b, 0o644); err != nil {
 		return Release{}, fmt.Errorf("cannot mark release %s as good: %w", id, err)
 	}
-	rel, _, err := r.read(id)
+	rel, _, err := r.Read(id)
 	rel.Live = true
 	return rel, err
 }
@@ -86,18 +87,18 @@ func (u Unaccept) Summary() string { return fmt.Sprintf("take back that release 
 // Do implements op.Op.
 func (u Unaccept) Do(_ context.Context, h *host.Host) (op.Restored, error) {
 	r := at(h, u.Root)
-	found, m, err := r.readMark(u.ID)
+	found, m, err := r.ReadMark(u.ID)
 	switch {
 	case err != nil:
 		return op.Restored{}, err
 	case found == u.Want:
 		return op.Restored{Already: true}, nil
 	case m.Key != u.Of:
-		return op.Restored{}, &op.Conflict{What: r.mark(u.ID), Wanted: describe(u.Want), Found: describe(found)}
+		return op.Restored{}, &op.Conflict{What: r.Mark(u.ID), Wanted: describe(u.Want), Found: describe(found)}
 	case u.Want != "":
-		return op.Restored{}, host.WriteFile(h.Files, r.mark(u.ID), []byte(u.Want), 0o644)
+		return op.Restored{}, host.WriteFile(h.Files, r.Mark(u.ID), []byte(u.Want), 0o644)
 	}
-	return op.Restored{}, errors.Join(h.Files.Remove(r.mark(u.ID)), h.Files.SyncDir(filepath.Dir(r.mark(u.ID))))
+	return op.Restored{}, errors.Join(h.Files.Remove(r.Mark(u.ID)), h.Files.SyncDir(filepath.Dir(r.Mark(u.ID))))
 }
 
 func describe(mark string) string {

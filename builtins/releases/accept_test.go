@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -30,14 +31,14 @@ func TestAcceptOrders(t *testing.T) {
 func TestAcceptNeedsOneThatServes(t *testing.T) {
 	s := newSite(t)
 	_, err := Accept{Root: s.root}.Do(t.Context(), s.h)
-	fails(t, err, "cannot mark what serves "+s.root+" as good: nothing serves", "")
+	fails(t, err, "cannot layout.Mark what serves "+s.root+" as good: nothing serves", "")
 	if inv, err := (Accept{Root: s.root}).Inverse(t.Context(), s.h); inv != nil || err != nil {
 		t.Errorf("its inverse: %v, %v", inv, err)
 	}
 	s.must(os.MkdirAll(s.root, 0o755))
 	s.must(os.Symlink("releases/000009", filepath.Join(s.root, "current")))
 	_, err = Accept{Root: s.root}.Do(t.Context(), s.h)
-	fails(t, err, "cannot mark what serves "+s.root+" as good: cannot read release 000009: it does not exist", "")
+	fails(t, err, "cannot layout.Mark what serves "+s.root+" as good: cannot read release 000009: it does not exist", "")
 	if s.marks() != "" {
 		t.Errorf("marked: %s", s.marks())
 	}
@@ -47,7 +48,7 @@ func TestAcceptNeedsOneThatServes(t *testing.T) {
 func TestUnaccept(t *testing.T) {
 	const mine, theirs = op.Key("r/1"), op.Key("r/2")
 	text := func(order int, key op.Key) string {
-		b, _ := json.Marshal(mark{order, key})
+		b, _ := json.Marshal(layout.Mark{Order: order, Key: key})
 		return string(b)
 	}
 	for _, c := range []struct {
@@ -126,7 +127,7 @@ func TestCurrentAndList(t *testing.T) {
 	_, err := Current{Root: s.root}.Do(t.Context(), s.h)
 	fails(t, err, "cannot read "+link+": it is no link", "move it away")
 	for _, id := range []string{"", "7", "../000001", "000001/"} {
-		if _, _, err := at(s.h, s.root).read(id); err == nil || !strings.Contains(err.Error(), "want a number such as 000042") {
+		if _, _, err := at(s.h, s.root).Read(id); err == nil || !strings.Contains(err.Error(), "want a number such as 000042") {
 			t.Errorf("%q is read: %v", id, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -39,15 +40,15 @@ func (a Activate) Target(h *host.Host) string { return h.RootTarget(a.Root) }
 // Inverse implements op.Reversible.
 func (a Activate) Inverse(_ context.Context, h *host.Host) (any, error) {
 	r := at(h, a.Root)
-	was, err := r.live()
+	was, err := r.Live()
 	if err != nil {
 		return nil, err
 	}
-	runs, err := driver.Current(h, r.path)
+	runs, err := driver.Current(h, r.Path)
 	if err != nil {
 		return nil, err
 	}
-	return Reactivate{Root: r.path, Want: was, Unit: runs.Unit, Running: runs.Serves(), Made: a.ID, Of: a.Key}, nil
+	return Reactivate{Root: r.Path, Want: was, Unit: runs.Unit, Running: runs.Serves(), Made: a.ID, Of: a.Key}, nil
 }
 
 // Do implements op.Op. Everything that can be found out is found out before what runs is stopped.
@@ -60,7 +61,7 @@ func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 	if err != nil {
 		return done, err
 	}
-	runs, err := driver.Current(h, r.path)
+	runs, err := driver.Current(h, r.Path)
 	if err != nil {
 		return done, err
 	}
@@ -72,7 +73,7 @@ func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 		if err := op.Half(ctx, "unit written"); err != nil {
 			return done, err
 		}
-		if err := driver.Stop(ctx, h, r.path, runs); err != nil {
+		if err := driver.Stop(ctx, h, r.Path, runs); err != nil {
 			return done, err
 		}
 		if err := op.Half(ctx, "stopped"); err != nil {
@@ -80,17 +81,17 @@ func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 		}
 	}
 	if err := r.link(a.ID); err != nil {
-		return done, fmt.Errorf("cannot switch %s: %w", r.current(), err)
+		return done, fmt.Errorf("cannot switch %s: %w", r.Current(), err)
 	}
 	if err := op.Half(ctx, "switched"); err != nil || unit == "" {
 		return done, err
 	}
-	return done, driver.Start(ctx, h, r.path, unit)
+	return done, driver.Start(ctx, h, r.Path, unit)
 }
 
 // unit resolves the service and makes sure that its port is free, or held by the process that is to be stopped.
 func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error) {
-	u, err := a.Service.Unit(h, r.path, a.ID, a.Key)
+	u, err := a.Service.Unit(h, r.Path, a.ID, a.Key)
 	if err != nil {
 		return "", err
 	}
@@ -98,15 +99,15 @@ func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error
 		return "", op.Hint(fmt.Errorf("cannot switch to %s: %w", a.ID, err),
 			"end that process, or give the service another port; what serves was not touched")
 	}
-	return driver.Store(h, r.path, u)
+	return driver.Store(h, r.Path, u)
 }
 
 func (a Activate) outcome(r root) (Activated, error) {
-	rel, _, err := r.read(a.ID)
+	rel, _, err := r.Read(a.ID)
 	if err != nil {
-		return Activated{}, fmt.Errorf("cannot switch %s: %w", r.path, err)
+		return Activated{}, fmt.Errorf("cannot switch %s: %w", r.Path, err)
 	}
-	from, err := r.live()
+	from, err := r.Live()
 	return Activated{ID: a.ID, Version: rel.Version, From: from}, err
 }
 
@@ -122,19 +123,19 @@ func (a Activate) Preview(_ context.Context, h *host.Host) (Activated, error) {
 // Difference implements op.Differ.
 func (a Activate) Difference(_ context.Context, h *host.Host) ([]string, error) {
 	r := at(h, a.Root)
-	was, err := r.live()
+	was, err := r.Live()
 	if err != nil {
 		return nil, err
 	}
 	from := "nothing"
 	if was != "" {
 		from = was
-		if rel, _, err := r.read(was); err == nil {
+		if rel, _, err := r.Read(was); err == nil {
 			from = fmt.Sprintf("%s (%s)", was, rel.Version)
 		}
 	}
 	to := a.ID
-	if rel, _, err := r.read(a.ID); err == nil {
+	if rel, _, err := r.Read(a.ID); err == nil {
 		to = fmt.Sprintf("%s (%s)", a.ID, rel.Version)
 	}
 	return []string{fmt.Sprintf("current: %s -> %s", from, to)}, nil
@@ -146,7 +147,7 @@ const evidenceLines = 20
 // Evidence implements op.Witness.
 func (a Activate) Evidence(_ context.Context, h *host.Host) ([]op.Evidence, error) {
 	r := at(h, a.Root)
-	runs, err := driver.Current(h, r.path)
+	runs, err := driver.Current(h, r.Path)
 	if err != nil || runs.Unit == "" {
 		return nil, err
 	}
@@ -154,8 +155,8 @@ func (a Activate) Evidence(_ context.Context, h *host.Host) ([]op.Evidence, erro
 	if !runs.Alive {
 		state = fmt.Sprintf("process %d of release %s has ended", runs.Proc.PID, runs.Loaded.Release)
 	}
-	tail, err := driver.Tail(h, r.path, evidenceLines)
-	return []op.Evidence{{Title: "service", Text: state}, {Title: driver.LogPath(r.path), Text: tail}}, err
+	tail, err := driver.Tail(h, r.Path, evidenceLines)
+	return []op.Evidence{{Title: "service", Text: state}, {Title: driver.LogPath(r.Path), Text: tail}}, err
 }
 
 // Reactivate is the inverse of Activate.
@@ -180,14 +181,14 @@ func (b Reactivate) Summary() string {
 // Do implements op.Op.
 func (b Reactivate) Do(ctx context.Context, h *host.Host) (op.Restored, error) {
 	r := at(h, b.Root)
-	link, err := r.live()
-	if other := (*elsewhere)(nil); errors.As(err, &other) {
-		return op.Restored{}, &op.Conflict{What: r.current(), Wanted: name(b.Want), Found: other.target}
+	link, err := r.Live()
+	if other := (*layout.Elsewhere)(nil); errors.As(err, &other) {
+		return op.Restored{}, &op.Conflict{What: r.Current(), Wanted: name(b.Want), Found: other.Target}
 	}
 	if err != nil {
 		return op.Restored{}, err
 	}
-	runs, err := driver.Current(h, r.path)
+	runs, err := driver.Current(h, r.Path)
 	if err != nil {
 		return op.Restored{}, err
 	}
@@ -213,20 +214,20 @@ func name(id string) string {
 // conflict is the third way of the law: the world is neither as wanted nor as the op, or its half, left it.
 func (b Reactivate) conflict(r root, link string, runs driver.Running, before bool) error {
 	if link != b.Want && link != b.Made {
-		return &op.Conflict{What: r.current(), Wanted: name(b.Want), Found: name(link)}
+		return &op.Conflict{What: r.Current(), Wanted: name(b.Want), Found: name(link)}
 	}
 	if runs.Alive && runs.Loaded.Key != b.Of && runs.Unit != b.Unit {
-		return &op.Conflict{What: "the service of " + r.path, Wanted: "release " + name(b.Want),
+		return &op.Conflict{What: "the service of " + r.Path, Wanted: "release " + name(b.Want),
 			Found: fmt.Sprintf("process %d of release %s", runs.Proc.PID, runs.Loaded.Release)}
 	}
 	if !b.Running || before {
 		return nil
 	}
-	unit, err := driver.Load(r.h, r.path, b.Unit)
+	unit, err := driver.Load(r.Host, r.Path, b.Unit)
 	if err != nil {
 		return err
 	}
-	if err := unit.PortFree(r.h, runs); err != nil { // somebody started something by hand since
+	if err := unit.PortFree(r.Host, runs); err != nil { // somebody started something by hand since
 		return &op.Conflict{What: fmt.Sprintf("port %d", unit.Port), Wanted: "free for release " + b.Want, Found: err.Error()}
 	}
 	return nil
@@ -236,7 +237,7 @@ func (b Reactivate) version(r root) string {
 	if b.Want == "" {
 		return ""
 	}
-	rel, _, err := r.read(b.Want)
+	rel, _, err := r.Read(b.Want)
 	if err != nil {
 		return b.Want
 	}
@@ -244,11 +245,11 @@ func (b Reactivate) version(r root) string {
 }
 
 func (b Reactivate) restore(ctx context.Context, r root, link string, runs driver.Running, before bool) error {
-	if err := driver.Spend(r.h, r.path); err != nil {
+	if err := driver.Spend(r.Host, r.Path); err != nil {
 		return err
 	}
 	if runs.Alive && !before {
-		if err := driver.Stop(ctx, r.h, r.path, runs); err != nil {
+		if err := driver.Stop(ctx, r.Host, r.Path, runs); err != nil {
 			return err
 		}
 		if err := op.Half(ctx, "stopped"); err != nil {
@@ -257,7 +258,7 @@ func (b Reactivate) restore(ctx context.Context, r root, link string, runs drive
 	}
 	if link != b.Want {
 		if err := b.relink(r); err != nil {
-			return fmt.Errorf("cannot switch %s back: %w", r.current(), err)
+			return fmt.Errorf("cannot switch %s back: %w", r.Current(), err)
 		}
 		if err := op.Half(ctx, "switched"); err != nil {
 			return err
@@ -266,15 +267,15 @@ func (b Reactivate) restore(ctx context.Context, r root, link string, runs drive
 	if !b.Running || before {
 		return nil
 	}
-	return driver.Start(ctx, r.h, r.path, b.Unit)
+	return driver.Start(ctx, r.Host, r.Path, b.Unit)
 }
 
 func (b Reactivate) relink(r root) error {
 	if b.Want != "" {
 		return r.link(b.Want)
 	}
-	if err := r.h.Files.Remove(r.current()); err != nil {
+	if err := r.Host.Files.Remove(r.Current()); err != nil {
 		return err
 	}
-	return r.h.Files.SyncDir(r.path)
+	return r.Host.Files.SyncDir(r.Path)
 }

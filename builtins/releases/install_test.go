@@ -44,7 +44,7 @@ func TestInstallAFolder(t *testing.T) {
 	if got := s.tree("releases"); slices.ContainsFunc(got, func(n string) bool { return strings.HasPrefix(n, ".new") }) {
 		t.Errorf("left: %q", got)
 	}
-	_, m, err := at(s.h, s.root).read("000001")
+	_, m, err := at(s.h, s.root).Read("000001")
 	if err != nil || m.Key != "r/1" || len(m.Files) != 5 || m.Files[1].Path != "bin/app" || m.Files[1].SHA256 == "" || m.Files[4].Link != "etc/a" {
 		t.Errorf("manifest %+v, %v", m, err)
 	}

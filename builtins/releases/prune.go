@@ -58,11 +58,11 @@ func (p Prune) Difference(_ context.Context, h *host.Host) ([]string, error) {
 
 // old are the releases to delete: never the one that a process runs from, though current may lead to another.
 func (p Prune) old(r root) ([]Release, error) {
-	all, err := r.all()
+	all, err := r.All()
 	if err != nil {
 		return nil, err
 	}
-	runs, err := driver.Current(r.h, r.path)
+	runs, err := driver.Current(r.Host, r.Path)
 	return slices.DeleteFunc(retire(all, p.Keep, p.KeepFailed), func(rel Release) bool {
 		return runs.Alive && runs.Loaded.Release == rel.ID
 	}), err
@@ -111,11 +111,11 @@ func lastGood(byAge []Release) int {
 func (p Prune) Do(ctx context.Context, h *host.Host) (Pruned, error) {
 	r := at(h, p.Root)
 	if err := r.sweep(); err != nil {
-		return Pruned{}, fmt.Errorf("cannot prune %s: %w", r.path, err)
+		return Pruned{}, fmt.Errorf("cannot prune %s: %w", r.Path, err)
 	}
 	old, err := p.old(r)
 	if err != nil {
-		return Pruned{}, fmt.Errorf("cannot prune %s: %w", r.path, err)
+		return Pruned{}, fmt.Errorf("cannot prune %s: %w", r.Path, err)
 	}
 	var done Pruned
 	for i, rel := range old {
@@ -132,23 +132,23 @@ func (p Prune) Do(ctx context.Context, h *host.Host) (Pruned, error) {
 		done.Deleted = append(done.Deleted, rel.ID)
 		done.Freed += rel.Size
 	}
-	ids, _, err := r.ids()
+	ids, _, err := r.IDs()
 	if err != nil {
 		return done, err
 	}
-	return done, driver.Sweep(h, r.path, func(release string) bool { return slices.Contains(ids, release) })
+	return done, driver.Sweep(h, r.Path, func(release string) bool { return slices.Contains(ids, release) })
 }
 
 func (r root) delete(id string) error {
-	f := r.h.Files
-	gone := filepath.Join(r.releases(), ".old-"+id)
-	if err := f.Rename(r.release(id), gone); err != nil {
+	f := r.Host.Files
+	gone := filepath.Join(r.Releases(), ".old-"+id)
+	if err := f.Rename(r.Release(id), gone); err != nil {
 		return err
 	}
-	if err := f.SyncDir(r.releases()); err != nil {
+	if err := f.SyncDir(r.Releases()); err != nil {
 		return err
 	}
-	if err := host.RemoveAll(f, r.mark(id)); err != nil {
+	if err := host.RemoveAll(f, r.Mark(id)); err != nil {
 		return err
 	}
 	return host.RemoveAll(f, gone)
@@ -157,13 +157,13 @@ func (r root) delete(id string) error {
 // sweep deletes what killed runs left: half made releases and half deleted ones. The lease is held: no install of
 // another run that deploys here is under way.
 func (r root) sweep() error {
-	_, others, err := r.ids()
+	_, others, err := r.IDs()
 	if err != nil {
 		return err
 	}
 	for _, name := range others {
 		if ours := filepath.Ext(name) != "" && (name[:min(5, len(name))] == ".new-" || name[:min(5, len(name))] == ".old-"); ours {
-			if err := host.RemoveAll(r.h.Files, filepath.Join(r.releases(), name)); err != nil {
+			if err := host.RemoveAll(r.Host.Files, filepath.Join(r.Releases(), name)); err != nil {
 				return err
 			}
 		}

@@ -143,7 +143,7 @@ func (p *past) change(what string, inverse func() (any, error), do func(*host.Ho
 }
 
 func (p *past) ids() []string {
-	ids, _, err := at(p.h, p.root).ids()
+	ids, _, err := at(p.h, p.root).IDs()
 	p.must(err)
 	return ids
 }

@@ -1,5 +1,5 @@
-// Package secret is how scripts name secrets: where one comes from, never what it is. It reads none: a secret is
-// resolved at the moment of its use, by the run's vault, and so it may be named while scripts load.
+// Package secret is how scripts name secrets: where one comes from, never what it is. A secret is resolved at the moment
+// of its use, by the run's vault, and so it may be named while scripts load. Nothing here shows one.
 package secret
 
 import (
@@ -8,15 +8,17 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/erlmcp/runner/builtins/command"
 	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 )
 
 // Family is what scripts see as secret.
-func Family() builtin.Family {
+func Family(h *host.Host) builtin.Family {
 	return builtin.NewFamily("secret", "Names secrets by where they come from. They print as their names and are never shown.",
-		builtin.Value(Env{}), builtin.Value(File{}), builtin.Value(Format{}))
+		builtin.Value(Env{}), builtin.Value(File{}), builtin.Value(Command{}), builtin.Value(Format{}), op.Ask(h, Missing{}))
 }
 
 // Env is the call secret.env.
@@ -54,6 +56,18 @@ func (f File) Check() error {
 
 // Make implements builtin.Maker.
 func (f File) Make() (any, error) { return secret.File(f.Path), nil }
+
+// Command is the call secret.command.
+type Command struct {
+	_    op.Doc   `doc:"The secret that a program prints, without one newline at its end. It is run when the secret is first used, once in a run, in the project; it has 30 seconds."`
+	Argv []string `json:"argv" doc:"The program and its arguments: [\"pass\", \"show\", \"erlmcp/db\"]. They are printed, so no secret belongs into them."`
+}
+
+// Check implements op.Checked.
+func (c Command) Check() error { return command.CheckArgv("argv", c.Argv) }
+
+// Make implements builtin.Maker.
+func (c Command) Make() (any, error) { return secret.Command(c.Argv...), nil }
 
 // Format is the call secret.format.
 type Format struct {

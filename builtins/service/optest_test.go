@@ -137,6 +137,8 @@ func TestOps(t *testing.T) {
 	optest.Run(t, optest.Suite{Family: Family, Worlds: optest.Worlds{
 		"status":                   world(running, func(root string) any { return Status{Root: root} }),
 		"status: it never started": world(never, func(root string) any { return Status{Root: root} }),
+		"ping":                     nodeWorld(withNode, ping),
+		"rpc":                      nodeWorld(withNode, rpc),
 		"start":                    world(ended, start),
 		"start: it runs":           world(running, start),
 		"stop":                     world(running, stop),

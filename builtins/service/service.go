@@ -19,7 +19,11 @@ func Family(h *host.Host) builtin.Family {
 	return builtin.NewFamily("service",
 		"What serves on a host root: whether it runs, and starting and stopping it without a change of release.",
 		builtin.Global(driver.Process{Signal: "SIGTERM", Grace: op.Duration(10 * time.Second)}),
+		builtin.Global(driver.Relx{Grace: op.Duration(30 * time.Second)}),
+		builtin.Global(driver.Systemd{Grace: op.Duration(30 * time.Second)}),
 		op.Watch(h, Status{}),
+		op.Ask(h, Ping{Timeout: op.Duration(10 * time.Second)}),
+		op.Final(h, Rpc{Timeout: op.Duration(time.Minute)}, "what a node has done cannot be taken back"),
 		op.Change(h, Start{}),
 		op.Change(h, Stop{}),
 		op.Undo(h, Return{}),
@@ -33,17 +37,20 @@ type State struct {
 	Release string `json:"release" doc:"The release that it was started from."`
 	Port    int    `json:"port" doc:"The port that it was given, 0 for none."`
 	Log     string `json:"log" doc:"The file that it logs to."`
+	Same    bool   `json:"same" doc:"Whether it was started as the service that was asked about says now."`
 }
 
 func read(h *host.Host, root string) (State, driver.Running, error) {
 	runs, err := driver.Current(h, root)
-	return State{runs.Alive, runs.Proc.PID, runs.Loaded.Release, runs.Loaded.Port, driver.LogPath(root)}, runs, err
+	state := State{Running: runs.Alive, PID: runs.Proc.PID, Release: runs.Loaded.Release, Port: runs.Loaded.Port, Log: driver.LogPath(root)}
+	return state, runs, err
 }
 
 // Status is service.status.
 type Status struct {
-	_    op.Doc `doc:"Reads whether the service of a root runs."`
-	Root string `json:"root" doc:"The host root."`
+	_       op.Doc         `doc:"Reads whether the service of a root runs."`
+	Root    string         `json:"root" doc:"The host root."`
+	Service driver.Service `json:"service,omitempty" doc:"How it should be run: the result says whether it is."`
 }
 
 // Summary implements op.Op.
@@ -51,7 +58,10 @@ func (s Status) Summary() string { return "read whether the service of " + s.Roo
 
 // Do implements op.Op.
 func (s Status) Do(_ context.Context, h *host.Host) (State, error) {
-	state, _, err := read(h, h.Abs(s.Root))
+	state, runs, err := read(h, h.Abs(s.Root))
+	if err == nil && runs.Alive {
+		state.Same, err = runs.As(h, h.Abs(s.Root), s.Service)
+	}
 	return state, err
 }
 

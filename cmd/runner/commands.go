@@ -25,9 +25,15 @@ func commands() []command {
 	return []command{
 		{"run", "SCRIPT [ENVIRONMENT] [ARGS]", "run a script; the word run may be left out", (*program).runScript},
 		{"plan", "SCRIPT [ENVIRONMENT] [ARGS]", "show what a run would do, and do nothing", (*program).planScript},
+		{"test", "[PATHS] [-run REGEXP] [-cover]", "run the tests of scripts, against fakes", (*program).testScripts},
 		{"undo", "ENVIRONMENT [RUN]", "take back the last run that is not committed", (*program).undoRun},
+		{"hold", "ENVIRONMENT [REASON]", "let no run change an environment; without a reason, say who does", (*program).holdTarget},
+		{"unhold", "ENVIRONMENT", "end a hold", (*program).unholdTarget},
 		{"runs", "[ENVIRONMENT]", "list the runs of this machine, or of an environment", (*program).listRuns},
 		{"log", "RUN", "show a run again", (*program).showLog},
+		{"init", "[DIR]", "write environments.star for the application in a folder", (*program).initProject},
+		{"check", "[SCRIPTS]", "look for mistakes in every script of the project, or in some, and run none", (*program).checkScripts},
+		{"config", "ENVIRONMENT", "show what environments.star says of an environment", (*program).showConfig},
 		{"doc", "[NAME]", "describe a family, an op or a value", (*program).showDoc},
 		{"version", "", "say which runner this is", (*program).showVersion},
 	}
@@ -125,11 +131,14 @@ func (p *program) reject(f flags, err error) int {
 	var theirs *script.Usage
 	var none *script.NoProject
 	var wrong *unopened
+	var refused *engine.Refused
 	switch {
 	case errors.As(err, &own):
 		hint, code = own.hint, engine.ExitUsage
 	case errors.As(err, &theirs), errors.As(err, &none):
 		code = engine.ExitUsage
+	case errors.As(err, &refused):
+		code = engine.ExitRefused
 	case errors.As(err, &wrong):
 		text, hint, code = strings.TrimRight(script.Diagnose(wrong.error).String(), "\n"), "", engine.ExitUsage
 	}

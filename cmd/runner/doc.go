@@ -21,7 +21,7 @@ func (p *program) showDoc(_ flags, args []string) (int, error) {
 	if len(args) > 0 {
 		name = args[0]
 	}
-	ref := builtin.NewReference(append(s.families, script.Core()))
+	ref := builtin.NewReference(append(s.families, script.Core(), script.Testing()))
 	if name == "" {
 		_, err := io.WriteString(p.stdout, ref.Index())
 		return 0, err

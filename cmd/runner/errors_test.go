@@ -24,7 +24,10 @@ var masks = []struct {
 	{regexp.MustCompile(`\b\d{8}t\d{6}-[a-z2-7]{4}\b`), "RUN"},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d`), "HH:MM:SS"},
 	{regexp.MustCompile(`, \d{4}-\d\d-\d\d UTC, by \S+ on \S+`), ", DAY UTC, by USER on HOST"},
+	{regexp.MustCompile(`\bby \S+ since (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC`), "by USER since HH:MM UTC"},
+	{regexp.MustCompile(`\buntil (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC`), "until HH:MM UTC"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s|m\d+s)( \(exit|[:\n])`), "TIME$3"},
+	{regexp.MustCompile(`(?m)^(--- \w+: \w+) \(\d+\.\d\ds\)$`), "$1 (TIME)"},
 	{regexp.MustCompile(`\bprocess \d+`), "process PID"},
 	{regexp.MustCompile(` *\d+ × `), "    N × "},
 	{regexp.MustCompile(`(?m)^( +\d+ \|| +N ×) connection refused\n`), ""}, // however long a start takes

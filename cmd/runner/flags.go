@@ -23,6 +23,7 @@ type flags struct {
 	Verbose     bool        `short:"v" help:"Show results, parameters and backtraces."`
 	Quiet       bool        `short:"q" help:"Show what the script prints, failures and the verdict only."`
 	Abandon     string      `placeholder:"REASON" help:"Of undo: take nothing back, and let the next run go on from the world as it is."`
+	Until       string      `placeholder:"TIME" help:"Of hold: for how long, such as 2h, or until when, such as 2026-01-26T14:00:00Z."`
 	ExitCode    bool        `help:"Of plan: exit with 3 when there are changes."`
 	MaxSteps    uint64      `default:"1000000000" help:"How many steps the interpreter may take."`
 	MaxMemory   op.Size     `default:"1GiB" help:"How much memory a script may use."`

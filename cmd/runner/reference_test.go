@@ -22,7 +22,7 @@ func families(t *testing.T) []builtin.Family {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(s.families, script.Core())
+	return append(s.families, script.Core(), script.Testing())
 }
 
 // TestReferenceIsWritten holds that builtins/README.md is what "runner doc" says; -update writes it.

@@ -32,7 +32,7 @@ func (p *program) runScript(f flags, args []string) (int, error) {
 		return 0, err
 	}
 	cfg.Explain, cfg.Mistake, cfg.Catchable = o.explain, script.IsMistake, script.Catchable
-	return p.perform(cfg, o.flags, func(ctx context.Context, r *engine.Run) error {
+	return p.perform(cfg, o.flags, o.script.EnvironmentOf(o.call), func(ctx context.Context, r *engine.Run) error {
 		return o.script.Main(ctx, r, o.call)
 	})
 }
@@ -55,8 +55,9 @@ func (p *program) config(s *surroundings, f flags, started event.RunStarted) (en
 	return cfg, nil
 }
 
-// perform runs main under signals and the deadline, and gives the exit code.
-func (p *program) perform(cfg engine.Config, f flags, main func(context.Context, *engine.Run) error) (int, error) {
+// perform runs main under signals and the deadline, tells whom the environment names what becomes of it, and gives the
+// exit code.
+func (p *program) perform(cfg engine.Config, f flags, env any, main func(context.Context, *engine.Run) error) (int, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if f.Deadline > 0 {
@@ -66,10 +67,20 @@ func (p *program) perform(cfg engine.Config, f flags, main func(context.Context,
 	}
 	sig := &signals{cancel: cancel, abandon: make(chan struct{}), terminal: term.IsTerminal(int(p.stdin.Fd())), now: p.now}
 	cfg.Abandon, cfg.Sinks = sig.abandon, append(cfg.Sinks, sig)
+	told := p.messenger(env, cfg.Host, cfg.Started)
+	if told != nil {
+		cfg.Sinks = append(cfg.Sinks, told)
+	}
 	r := engine.New(cfg)
 	sig.note = r.Note
+	told.begin(r.Note)
 	defer sig.listen()()
 	end := r.Main(ctx, func(ctx context.Context) error { return main(ctx, r) })
+	patience := farewell
+	if ctx.Err() != nil {
+		patience = farewellAsk
+	}
+	told.end(patience)
 	// The verdict stands, whatever becomes of what the run wrote about itself.
 	if err := errors.Join(host.RemoveAll(cfg.Host.Files, cfg.Host.Scratch), cfg.Journal.Close()); err != nil {
 		r.Note("cannot tidy up: " + err.Error())

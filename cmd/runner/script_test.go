@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"os"
@@ -21,6 +22,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", "script"),
 		UpdateScripts:       *update,
@@ -30,6 +35,7 @@ func TestScripts(t *testing.T) {
 			s := &site{t: t, dir: e.WorkDir, port: freePort(t)}
 			for name, value := range map[string]string{
 				"PORT": strconv.Itoa(s.port), "BINS": filepath.Dir(bins["1.0.0"]), "TOKEN": "canary-5f1d6f0c-canary", "HOME": e.WorkDir,
+				"GOCACHE": cmp.Or(os.Getenv("GOCACHE"), filepath.Join(cache, "go-build")),
 			} {
 				e.Setenv(name, value)
 			}
@@ -38,13 +44,14 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(e.WorkDir, "environments.star"), s.environments(), 0o644)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"answers": answers,
-			"build":   build,
-			"screen":  screen,
-			"expand":  expand,
-			"pid":     pid,
-			"occupy":  occupy,
+			"exits":    exits,
+			"answers":  answers,
+			"build":    build,
+			"screen":   screen,
+			"expand":   expand,
+			"pid":      pid,
+			"occupy":   occupy,
+			"endpoint": endpoint,
 		},
 	})
 }

@@ -17,7 +17,11 @@ func (p *program) undoRun(f flags, args []string) (int, error) {
 	if len(args) == 0 || len(args) > 2 {
 		return 0, &usage{"undo wants an environment, and at most one run", "usage: runner undo ENVIRONMENT [RUN]"}
 	}
-	s, target, err := p.environment(f, args[0])
+	s, env, err := p.environmentValue(f, args[0])
+	if err != nil {
+		return 0, err
+	}
+	target, err := targetOf(env)
 	if err != nil {
 		return 0, err
 	}
@@ -36,13 +40,23 @@ func (p *program) undoRun(f flags, args []string) (int, error) {
 	cfg.Explain = func(err error) event.RunFailed {
 		return event.RunFailed{Error: err.Error(), Hint: op.HintOf(err), Fault: faultOf(err)}
 	}
-	return p.perform(cfg, f, func(ctx context.Context, r *engine.Run) error {
+	return p.perform(cfg, f, env, func(ctx context.Context, r *engine.Run) error {
 		return r.UndoRun(ctx, target, run, f.Abandon)
 	})
 }
 
 // environment finds an environment's target without a script to run.
 func (p *program) environment(f flags, name string) (*surroundings, any, error) {
+	s, env, err := p.environmentValue(f, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	target, err := targetOf(env)
+	return s, target, err
+}
+
+// environmentValue finds an environment by its name.
+func (p *program) environmentValue(f flags, name string) (*surroundings, any, error) {
 	proj, err := script.FindProject(p.dir, scripts.FS, stdlib.FS)
 	if err != nil {
 		return nil, nil, err
@@ -64,6 +78,5 @@ func (p *program) environment(f flags, name string) (*surroundings, any, error) 
 		}
 		return nil, nil, &usage{fmt.Sprintf("there is no environment %s%s", name, suggest(name, names)), "environments.star says which there are"}
 	}
-	target, err := targetOf(env)
-	return s, target, err
+	return s, env, nil
 }

@@ -22,6 +22,7 @@ var layers = map[string]string{
 	"runtime/script":            "runtime/builtin runtime/op runtime/secret",
 	"runtime/render":            "runtime/event",
 	"runtime/optest":            "runtime/builtin runtime/host runtime/host/hosttest runtime/op runtime/secret",
+	"runtime/trial":             "runtime/engine runtime/event runtime/host runtime/journal runtime/op runtime/render runtime/script runtime/secret",
 	"runtime/archtest":          "",
 }
 

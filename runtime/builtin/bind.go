@@ -121,7 +121,7 @@ func (f *form) set(c *conversion, name string, v starlark.Value) error {
 		return fmt.Errorf("%s: given twice", name)
 	}
 	f.given[name] = true
-	if v == starlark.None {
+	if v == starlark.None && p.Type != valueType {
 		if !f.optional(p) {
 			return fmt.Errorf("%s: want %s, got None", name, c.kinds.words(p.Type))
 		}

@@ -22,6 +22,7 @@ type ValueSpec struct {
 	Name   string // "probe"
 	Global bool   // called without the family's prefix
 	Proto  any    // a struct, with its defaults
+	Gives  any    // what the call gives, where that is not the value itself; for the reference
 }
 
 // Maker is a value whose call gives something else than the struct itself: secret.env gives a secret.Text.

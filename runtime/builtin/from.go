@@ -19,6 +19,8 @@ type conversion struct {
 	kinds *Kinds
 	fn    func(*starlark.Function) (op.Func, error)
 	depth int
+	// filling makes structs of dicts, and nothing of None: a test says what an op gives.
+	filling bool
 }
 
 var (
@@ -28,6 +30,7 @@ var (
 	sizeType     = reflect.TypeFor[op.Size]()
 	bytesType    = reflect.TypeFor[[]byte]()
 	unmarshaler  = reflect.TypeFor[encoding.TextUnmarshaler]()
+	valueType    = reflect.TypeFor[starlark.Value]() // of a parameter that takes what a script gives, as it is
 )
 
 // want is the error for a value of another type.
@@ -67,6 +70,18 @@ func (c *conversion) set(dst reflect.Value, v starlark.Value) error {
 	}
 	defer func() { c.depth-- }()
 	t := dst.Type()
+	if t == valueType {
+		dst.Set(reflect.ValueOf(v))
+		return nil
+	}
+	if c.filling {
+		if v == starlark.None {
+			return nil
+		}
+		if done, err := c.fillSpecial(dst, v); done {
+			return err
+		}
+	}
 	switch x := v.(type) {
 	case Unknown:
 		if t.Kind() == reflect.String {
@@ -153,6 +168,9 @@ func (c *conversion) setKind(dst reflect.Value, v starlark.Value) error {
 		if d, ok := v.(*Data); ok && d.v.Type().AssignableTo(t) {
 			dst.Set(d.v)
 			return nil
+		}
+		if c.filling {
+			return c.fill(dst, v)
 		}
 	case reflect.Slice:
 		return c.setSlice(dst, v)

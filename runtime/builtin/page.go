@@ -84,7 +84,11 @@ func (r *Reference) family(f Family) string {
 }
 
 func (r *Reference) value(f Family, v ValueSpec) string {
-	return r.entry(f.Call(v), v.Proto, "")
+	page := r.entry(f.Call(v), v.Proto, "")
+	if v.Gives != nil {
+		page += r.result(reflect.TypeOf(v.Gives))
+	}
+	return page
 }
 
 func (r *Reference) op(s *op.Spec) string {

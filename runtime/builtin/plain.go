@@ -90,6 +90,8 @@ func (k *Kinds) words(t reflect.Type) string {
 		return `a duration such as "90s"`
 	case sizeType:
 		return `a size such as "2GiB"`
+	case valueType:
+		return "anything"
 	case textType:
 		return "a string or a secret"
 	case funcType:

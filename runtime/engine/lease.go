@@ -18,8 +18,8 @@ import (
 const keepLogs = 20
 
 // Lease takes the lease of an environment's target, takes back what a dead run left there, and opens this run's undo
-// log. Asked again for a target that is held, it does nothing.
-func (r *Run) Lease(ctx context.Context, target any, at string) error {
+// log. Asked again for a target that it has, it does nothing. A target on hold is refused, unless force says why not.
+func (r *Run) Lease(ctx context.Context, name string, target any, force, at string) error {
 	id, home, err := r.Home(target)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (r *Run) Lease(ctx context.Context, target any, at string) error {
 		return err
 	}
 	held := &lease{Lease: l, home: home, target: id}
-	if err := r.enter(ctx, held, at); err != nil {
+	if err := r.enter(ctx, held, name, force, at); err != nil {
 		if held.log != nil {
 			held.log.Close()
 		}
@@ -66,7 +66,7 @@ func (r *Run) queue(target string) func(journal.Owner, int) {
 	}
 }
 
-func (r *Run) enter(ctx context.Context, l *lease, at string) error {
+func (r *Run) enter(ctx context.Context, l *lease, name, force, at string) error {
 	states, err := logsOf(ctx, l.home)
 	if err != nil {
 		return err
@@ -76,6 +76,10 @@ func (r *Run) enter(ctx context.Context, l *lease, at string) error {
 		turn = max(turn, s.Turn+1)
 	}
 	if err := r.recoverAll(ctx, l, states); err != nil {
+		return err
+	}
+	passed, err := r.unheld(ctx, l, cmp.Or(name, l.target), force)
+	if err != nil {
 		return err
 	}
 	if err := r.forget(ctx, l, states); err != nil {
@@ -93,7 +97,7 @@ func (r *Run) enter(ctx context.Context, l *lease, at string) error {
 	if err := r.emit(event.LeaseTaken{Target: l.target, Turn: turn, At: at}, true, l); err != nil {
 		return fmt.Errorf("cannot open the undo log of %s: %w", l.target, err)
 	}
-	return nil
+	return r.passes(l, passed)
 }
 
 // logsOf folds the undo logs of a target, in the order in which their runs held the lease.

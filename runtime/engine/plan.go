@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -100,7 +101,7 @@ func (p *Plan) Stage(name, at string) { p.emit(event.StageStarted{Name: name, At
 func (p *Plan) Print(text, at string) { p.emit(event.Printed{Text: text, At: at}) }
 
 // Lease takes nothing; it says what taking the lease would meet.
-func (p *Plan) Lease(ctx context.Context, target any, _ string) error {
+func (p *Plan) Lease(ctx context.Context, name string, target any, force, _ string) error {
 	id, home, err := p.Home(target)
 	if err != nil {
 		return err
@@ -113,6 +114,10 @@ func (p *Plan) Lease(ctx context.Context, target any, _ string) error {
 		if s.Unfinished() {
 			p.emit(event.Noted{Text: fmt.Sprintf("run %s on %s is unfinished; a run, unlike this plan, takes it back first", s.Run, id)})
 		}
+	}
+	h, err := standing(ctx, p.Config, home)
+	if text := heldText(p.Config, cmp.Or(name, id), h, err); text != "" && force == "" {
+		p.emit(event.Noted{Text: text + "; a run, unlike this plan, is refused"})
 	}
 	return nil
 }

@@ -240,7 +240,7 @@ func (g *rig) steps(ctx context.Context, r *Run, branch string, steps ...any) er
 			err = s(ctx, r)
 		case string:
 			err = map[string]func() error{
-				"lease":  func() error { return r.Lease(ctx, nil, "deploy.star:3:5") },
+				"lease":  func() error { return r.Lease(ctx, "production", nil, "", "deploy.star:3:5") },
 				"commit": func() error { return r.Commit(ctx, "done", "", branch) },
 			}[s]()
 		default:

@@ -35,6 +35,11 @@ type FS interface {
 	Rename(from, to string) error
 	Remove(name string) error
 	Chmod(name string, perm fs.FileMode) error
+	// Chown gives a file to a user and their group; "" for nobody else than its owner.
+	Chown(name, user string) error
+	// Clone makes a new file that shares the blocks of another: no byte is copied. errors.ErrUnsupported, and no file,
+	// where the file system cannot.
+	Clone(from, to string, perm fs.FileMode) error
 	SyncDir(name string) error
 	// Space is the free bytes and inodes for this user on the file system that holds name.
 	Space(name string) (Space, error)
@@ -85,6 +90,15 @@ func (OS) Remove(name string) error { return os.Remove(name) }
 
 // Chmod implements FS.
 func (OS) Chmod(name string, perm fs.FileMode) error { return os.Chmod(name, perm) }
+
+// Chown implements FS.
+func (OS) Chown(name, user string) error {
+	id, err := lookUp(user)
+	if err != nil || id == nil {
+		return err
+	}
+	return os.Chown(name, int(id.Uid), int(id.Gid))
+}
 
 // SyncDir implements FS.
 func (OS) SyncDir(name string) error {

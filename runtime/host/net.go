@@ -24,6 +24,7 @@ type Request struct {
 	Body    []byte
 	MaxBody int64 // of the response; MaxBody when 0
 	Follow  bool
+	TLS     TLS
 }
 
 // Response is what came back. Truncated says that the body was longer than was read.
@@ -54,16 +55,9 @@ func (Internet) Do(ctx context.Context, r Request) (Response, error) {
 	if r.MaxBody == 0 {
 		r.MaxBody = MaxBody
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	req, client, err := r.request(ctx)
 	if err != nil {
-		return Response{}, fmt.Errorf("cannot make a request of %q: %w", r.URL, err)
-	}
-	for k, v := range r.Header {
-		req.Header.Set(k, v)
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
-	if !r.Follow {
-		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		return Response{}, err
 	}
 	start := time.Now()
 	resp, err := client.Do(req)
@@ -84,6 +78,20 @@ func (Internet) Do(ctx context.Context, r Request) (Response, error) {
 	return out, nil
 }
 
+func newRequest(ctx context.Context, r Request) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a request of %q: %w", r.URL, err)
+	}
+	for k, v := range r.Header {
+		req.Header.Set(k, v)
+		if http.CanonicalHeaderKey(k) == "Host" {
+			req.Host = v
+		}
+	}
+	return req, nil
+}
+
 // Dial implements Net.
 func (Internet) Dial(ctx context.Context, addr string) error {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
@@ -97,6 +105,9 @@ func (Internet) Dial(ctx context.Context, addr string) error {
 func plainly(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if u := untrusted(err); u != nil {
+		return u
 	}
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		err = u.Err

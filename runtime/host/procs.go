@@ -25,6 +25,8 @@ type Cmd struct {
 	Stderr io.Writer     // Run only
 	Log    string        // Spawn only: the file that gets both outputs, appended to
 	Grace  time.Duration // Run only: between asking to end and ending; 5 s when 0
+	User   string        // whom the process is to be; root alone can say somebody else
+	Leash  bool          // Run only: the kernel kills the process when the runner dies
 }
 
 // Exit is how a process ended: a code, or a signal.

@@ -44,6 +44,10 @@ func (l Linux) command(c Cmd) (*exec.Cmd, *os.File, error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", gate, "sh", prog}, c.Argv[1:]...)...)
 	cmd.Dir, cmd.Env, cmd.Stdin = c.Dir, c.Env, c.Stdin
 	cmd.ExtraFiles = []*os.File{r}
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if cmd.SysProcAttr.Credential, err = lookUp(c.User); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("cannot start %s: %w", c.Argv[0], err), r.Close(), w.Close())
+	}
 	return cmd, w, nil
 }
 
@@ -138,7 +142,7 @@ func (l Linux) Spawn(ctx context.Context, c Cmd, started func(Proc) error) (Proc
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr.Setsid = true
 	if err := cmd.Start(); err != nil {
 		return Proc{}, fmt.Errorf("cannot start %s: %w", c.Argv[0], err)
 	}
@@ -161,7 +165,10 @@ func (l Linux) Run(ctx context.Context, c Cmd, started func(Proc) error) (Exit, 
 	}
 	defer w.Close()
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr.Setpgid = true
+	if c.Leash {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	cmd.WaitDelay = time.Second // for output that a grandchild holds open
 	err = cmd.Start()
 	cmd.ExtraFiles[0].Close()

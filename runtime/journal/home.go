@@ -22,6 +22,12 @@ type Home interface {
 	Read(ctx context.Context, run string) ([]event.Record, error)
 	// Blob gives what a Writer has put, by its digest.
 	Blob(ctx context.Context, digest string) ([]byte, error)
+	// Hold gives the hold on the target, nil where there is none; one whose time has passed is still given. The error of
+	// a record that says nothing is an *Unreadable.
+	Hold(ctx context.Context) (*Hold, error)
+	// SwapHold puts now, nil for none, in the place of the hold was: ErrHoldChanged where the target has another one.
+	// It needs no lease, so that it can be done during a run, and a home as yet; it is durable when it returns.
+	SwapHold(ctx context.Context, was, now *Hold) error
 }
 
 // Lease is the right to change a target; only a lease writes undo logs. It ends with its process.

@@ -23,10 +23,11 @@ type (
 		_    op.Doc `doc:"Opens a stretch of the run, which groups what follows in the output."`
 		Name string `json:"name" doc:"What the run does now: \"Roll out\"."`
 	}
-	// Lease is lease(environment).
+	// Lease is lease(environment, force = "").
 	Lease struct {
 		_           op.Doc `doc:"Takes the lease of an environment's target, after recovering a run that died there. No other run changes the target until this one ends."`
 		Environment any    `json:"environment" doc:"A value of environments.star."`
+		Force       string `json:"force,omitempty" doc:"Why to go on although somebody holds the target (runner hold); recorded. Left out, the run is refused."`
 	}
 	// Commit is commit(message).
 	Commit struct {
@@ -110,30 +111,37 @@ func (c *core) confirm(t *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 }
 
 func (c *core) lease(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	target, err := c.target(args, kwargs)
+	name, target, err := c.target(args, kwargs)
 	if err != nil {
 		return nil, err
 	}
-	return act(c, t, b, args, kwargs, func(f *flow, _ Lease, at string) error {
-		return f.run.Lease(f.ctx, target, at)
+	return act(c, t, b, args, kwargs, func(f *flow, p Lease, at string) error {
+		return f.run.Lease(f.ctx, name, target, p.Force, at)
 	})
 }
 
-// target is the target of the environment that is the only argument.
-func (c *core) target(args starlark.Tuple, kwargs []starlark.Tuple) (any, error) {
-	all := args
+// target is the name and the target of the environment among the arguments.
+func (c *core) target(args starlark.Tuple, kwargs []starlark.Tuple) (string, any, error) {
+	var given starlark.Value
+	if len(args) > 0 {
+		given = args[0]
+	}
 	for _, kv := range kwargs {
-		all = append(all, kv[1])
-	}
-	if len(all) != 1 {
-		return nil, nil // binding says what is wrong
-	}
-	if d, ok := all[0].(*builtin.Data); ok {
-		if t, err := d.Attr("target"); err == nil && t != starlark.None {
-			return c.kinds.Plain(t)
+		if kv[0] == starlark.String("environment") {
+			given = kv[1]
 		}
 	}
-	return nil, op.Hint(fmt.Errorf("environment: want an environment, got %s", all[0].Type()), "main(environment) is given one by its name")
+	if given == nil {
+		return "", nil, nil // binding says what is wrong
+	}
+	if d, ok := given.(*builtin.Data); ok {
+		name, unnamed := d.Attr("name")
+		if t, err := d.Attr("target"); err == nil && unnamed == nil && t != starlark.None {
+			target, err := c.kinds.Plain(t)
+			return builtin.Print(name), target, err
+		}
+	}
+	return "", nil, op.Hint(fmt.Errorf("environment: want an environment, got %s", given.Type()), "main(environment) is given one by its name")
 }
 
 func (c *core) print(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -3,6 +3,8 @@ package script
 import (
 	"context"
 
+	"go.starlark.net/starlark"
+
 	"github.com/erlmcp/runner/runtime/builtin"
 )
 
@@ -12,14 +14,27 @@ func Environments(ctx context.Context, p *Project, o Options) (map[string]any, e
 	s := &Script{Name: environmentsFile, project: p, options: o, budget: newBudget(o.Limits)}
 	s.loader = newLoader(p, s)
 	out := map[string]any{}
-	err := s.watched(ctx, func(ctx context.Context) error {
+	globals, err := s.environments(ctx)
+	for _, name := range environmentNames(globals) {
+		out[name] = globals[name].(*builtin.Data).Go()
+	}
+	return out, s.sourced(err)
+}
+
+func (s *Script) environments(ctx context.Context) (globals starlark.StringDict, err error) {
+	err = s.watched(ctx, func(ctx context.Context) error {
 		t, stop := s.thread(&flow{ctx: ctx, script: s}, "load")
 		defer stop()
-		globals, err := s.loader.load(t, environmentsFile)
-		for _, name := range environmentNames(globals) {
-			out[name] = globals[name].(*builtin.Data).Go()
-		}
+		globals, err = s.loader.load(t, environmentsFile)
 		return err
 	})
-	return out, s.sourced(err)
+	return globals, err
+}
+
+// EnvironmentOf is the value of the environment that a call is for; nil where main takes none.
+func (s *Script) EnvironmentOf(c Call) any {
+	if c.Environment == "" {
+		return nil
+	}
+	return s.loader.modules[environmentsFile].globals[c.Environment].(*builtin.Data).Go()
 }

@@ -213,8 +213,8 @@ func (r *fakeRun) Perform(ctx context.Context, b op.Bound) (any, error) {
 
 func (r *fakeRun) Stage(name, at string) { r.note("%s stage %s", at, name) }
 func (r *fakeRun) Print(text, at string) { r.note("%s print %s", at, text) }
-func (r *fakeRun) Lease(_ context.Context, target any, at string) error {
-	r.note("%s lease %v", at, target)
+func (r *fakeRun) Lease(_ context.Context, name string, target any, force, at string) error {
+	r.note("%s lease %s %v (%s)", at, name, target, force)
 	return nil
 }
 

@@ -105,6 +105,7 @@ func (l *loader) compile(m *module) (*starlark.Program, error) {
 		return nil, err
 	}
 	m.calls = callsOf(f)
+	l.script.options.Cover.instrument(m.Name, f)
 	rewrite(f, l.script.options.Plan)
 	return l.resolved(f)
 }

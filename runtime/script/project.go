@@ -68,7 +68,7 @@ func FindProject(dir string, standard, std fs.FS) (*Project, error) {
 			return nil, fmt.Errorf("cannot find the project: %w", err)
 		}
 		if at == filepath.Dir(at) {
-			return nil, op.Hint(&NoProject{dir}, `write one: "runner doc environment" describes it`)
+			return nil, op.Hint(&NoProject{dir}, `run "runner init"`)
 		}
 	}
 }
@@ -192,19 +192,28 @@ const (
 	maxFolders = 3
 )
 
+// isProject reports whether a folder is a project of its own.
+func isProject(fsys fs.FS, dir string) bool {
+	_, err := fs.Stat(fsys, path.Join(dir, environmentsFile))
+	return err == nil
+}
+
 // List names the scripts that can be run or loaded: the project's, the standard ones, and the library's.
-func (p *Project) List() []string {
+func (p *Project) List() []string { return p.list(maxListed, false) }
+
+// list names at most so many, all where limit is negative; with the tests or without.
+func (p *Project) list(limit int, tests bool) []string {
 	var out []string
 	add := func(fsys fs.FS, prefix string) {
 		// What cannot be read is not suggested.
 		_ = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 			hidden := strings.HasPrefix(d.Name(), ".") && name != "."
 			switch {
-			case err != nil || len(out) >= maxListed:
+			case err != nil || limit >= 0 && len(out) >= limit:
 				return fs.SkipAll
-			case d.IsDir() && (hidden || strings.Count(name, "/") >= maxFolders):
+			case d.IsDir() && (hidden || strings.Count(name, "/") >= maxFolders || name != "." && isProject(fsys, name)):
 				return fs.SkipDir
-			case strings.HasSuffix(name, ".star") && !d.IsDir() && !hidden:
+			case strings.HasSuffix(name, ".star") && (tests || !IsTest(name)) && !d.IsDir() && !hidden:
 				out = append(out, prefix+name)
 			}
 			return nil

@@ -13,7 +13,7 @@ import (
 func TestFindProject(t *testing.T) {
 	dir := t.TempDir()
 	var none *NoProject
-	if _, err := FindProject(dir, stock, library); !errors.As(err, &none) || op.HintOf(err) != `write one: "runner doc environment" describes it` {
+	if _, err := FindProject(dir, stock, library); !errors.As(err, &none) || op.HintOf(err) != `run "runner init"` {
 		t.Errorf("without a project: %v", err)
 	}
 	write(t, dir, environmentsFile, stockEnvironments)

@@ -21,8 +21,8 @@ type Run interface {
 	op.Performer
 	Stage(name, at string)
 	Print(text, at string)
-	// Lease takes the lease of an environment's target.
-	Lease(ctx context.Context, target any, at string) error
+	// Lease takes the lease of an environment's target; force is why a hold on it does not count, "" where it does.
+	Lease(ctx context.Context, name string, target any, force, at string) error
 	Commit(ctx context.Context, message, at, branch string) error
 	// OnUndo has o performed last when the run is taken back.
 	OnUndo(ctx context.Context, o op.Bound) error
@@ -47,7 +47,8 @@ type Options struct {
 	Limits   Limits
 	Plan     bool // a decision on what the plan cannot know ends main with *builtin.UnknownUsed
 	Info     Info
-	Clock    Clock // the real one, also where ops are given another; without one nothing is abandoned
+	Clock    Clock  // the real one, also where ops are given another; without one nothing is abandoned
+	Cover    *Cover // counts the lines that ran; nil not to
 	// Abandon is called when the interpreter does not stop within 5 s of being told to. It must end the process.
 	Abandon func(reason string)
 }

@@ -35,7 +35,7 @@ def main(environment, skip_tests = False, timeout = "5m", note = ""):
         them out.
     """
     stage("Roll out")
-    lease(environment)
+    lease(environment, force = note)
     new = releases.install(environment.target.root)
     releases.activate(environment.target.root, new.id,
                       service = environment.target.service)
@@ -48,7 +48,7 @@ def main(environment, skip_tests = False, timeout = "5m", note = ""):
 		t.Fatal(Diagnose(err))
 	}
 	want := `deploy.star:12:5 stage Roll out
-deploy.star:13:5 lease {/opt/erlmcp {{} erlmcp.service}}
+deploy.star:13:5 lease production {/opt/erlmcp {{} erlmcp.service}} (why)
 install /opt/erlmcp
 activate /opt/erlmcp 7
 deploy.star:17:5 on undo health.wait

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -51,8 +52,7 @@ func signature(main *starlark.Function) (Signature, error) {
 	doc, args := docstring(main.Doc())
 	sig := Signature{Doc: doc}
 	if main.HasVarargs() || main.HasKwargs() {
-		return sig, atParam(main.Position(), op.Hint(fmt.Errorf("main takes parameters by name, not * or **"),
-			"its parameters are the command line: each needs a name"))
+		return sig, atParam(main.Position(), errMainParams())
 	}
 	for i := range main.NumParams() {
 		name, pos := main.Param(i)
@@ -61,8 +61,7 @@ func signature(main *starlark.Function) (Signature, error) {
 		p.Required = d == nil
 		if d != nil {
 			if p.Type = typeOf(d); p.Type == "" {
-				return sig, atParam(pos, op.Hint(fmt.Errorf("%s: a default of main is a string, a number, True or False, got %s", name, d.Type()),
-					"it becomes the flag --%s", p.Flag()))
+				return sig, atParam(pos, errMainDefault(p, d.Type()))
 			}
 			if d.Truth() {
 				p.Default = builtin.Print(d)
@@ -71,6 +70,14 @@ func signature(main *starlark.Function) (Signature, error) {
 		sig.Params = append(sig.Params, p)
 	}
 	return sig, nil
+}
+
+func errMainParams() error {
+	return op.Hint(errors.New("main takes parameters by name, not * or **"), "its parameters are the command line: each needs a name")
+}
+
+func errMainDefault(p Param, got string) error {
+	return op.Hint(fmt.Errorf("%s: a default of main is a string, a number, True or False, got %s", p.Name, got), "it becomes the flag --%s", p.Flag())
 }
 
 func atParam(pos syntax.Position, err error) error { return &sourceError{placeOf(pos), err} }

@@ -20,6 +20,7 @@ type flow struct {
 	run    Run    // nil while loading
 	branch string // "7/web/"
 	pure   string // the op that the thread's function was given to: nothing may have an effect
+	test   bool   // a test, outside of a run
 }
 
 const flowKey = "flow"
@@ -158,6 +159,8 @@ func (f *flow) mayAct(name string) error {
 	switch {
 	case f.pure != "":
 		return fmt.Errorf("%s has an effect and is called in a function given to %s", name, f.pure)
+	case f.test:
+		return op.Hint(fmt.Errorf("%s has an effect and is called outside of a run", name), "call it in a function of the test: t.call(fn)")
 	case f.run == nil:
 		return op.Hint(fmt.Errorf("%s has an effect and is called while loading", name), "call it inside main")
 	}

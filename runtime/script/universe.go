@@ -34,6 +34,9 @@ func universe(s *Script) starlark.StringDict {
 	} {
 		u[name] = starlark.NewBuiltin(name, caught(f))
 	}
+	if c := s.options.Cover; c != nil {
+		u[coverName] = starlark.NewBuiltin(coverName, c.count)
+	}
 	u["math"] = builtin.NewModule("math", math.Module.Members)
 	u["time"] = builtin.NewModule("time", startime.Module.Members)
 	u["json"] = jsonModule()

@@ -7,17 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"unicode"
 )
 
 // Text is a string that may be secret. It is a description, resolved by a Vault at the moment of use: it can be made
 // while scripts load, be written to a log and be read back by another machine. The zero Text is the empty plain string.
 type Text struct {
-	plain  string
-	env    string
-	file   string
-	format string // with parts in place of each {}
-	parts  []Text
+	plain   string
+	env     string
+	file    string
+	command []string
+	format  string // with parts in place of each {}
+	parts   []Text
 }
 
 // Plain is a Text that is no secret, for fields that take either.
@@ -29,6 +30,9 @@ func Env(name string) Text { return Text{env: name} }
 // File is the secret in a file, less one newline at its end.
 func File(path string) Text { return Text{file: path} }
 
+// Command is the secret that a program prints, less one newline at its end.
+func Command(argv ...string) Text { return Text{command: argv} }
+
 // Format derives a secret: each {} in the format is replaced by the next part. The numbers must agree.
 func Format(format string, parts ...Text) (Text, error) {
 	if n := strings.Count(format, "{}"); n != len(parts) {
@@ -38,7 +42,9 @@ func Format(format string, parts ...Text) (Text, error) {
 }
 
 // IsSecret reports whether printing must hide the value.
-func (t Text) IsSecret() bool { return t.env != "" || t.file != "" || t.format != "" }
+func (t Text) IsSecret() bool {
+	return t.env != "" || t.file != "" || len(t.command) > 0 || t.format != ""
+}
 
 // Name is what stands for the secret in every output.
 func (t Text) Name() string {
@@ -47,6 +53,8 @@ func (t Text) Name() string {
 		return t.env
 	case t.file != "":
 		return t.file
+	case len(t.command) > 0:
+		return line(t.command)
 	case t.format != "":
 		names := make([]string, len(t.parts))
 		for i, p := range t.parts {
@@ -55,6 +63,20 @@ func (t Text) Name() string {
 		return strings.Join(names, "+")
 	}
 	return ""
+}
+
+// line is a command in at most 60 characters, fit to print.
+func line(argv []string) string {
+	text := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return ' '
+		}
+		return r
+	}, strings.Join(argv, " ")))
+	if len(text) > 60 {
+		text = append(text[:59], '…')
+	}
+	return string(text)
 }
 
 // String hides the value.
@@ -81,10 +103,11 @@ func (t Text) Format(f fmt.State, verb rune) {
 func Mask(name string) string { return "‹secret " + name + "›" }
 
 type wire struct {
-	Env    string `json:"env,omitempty"`
-	File   string `json:"file,omitempty"`
-	Format string `json:"format,omitempty"`
-	Parts  []Text `json:"parts,omitempty"`
+	Env     string   `json:"env,omitempty"`
+	File    string   `json:"file,omitempty"`
+	Command []string `json:"command,omitempty"`
+	Format  string   `json:"format,omitempty"`
+	Parts   []Text   `json:"parts,omitempty"`
 }
 
 // MarshalJSON writes where the secret comes from, never its value. A plain text is a JSON string.
@@ -92,7 +115,7 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	if !t.IsSecret() {
 		return json.Marshal(t.plain)
 	}
-	return json.Marshal(map[string]wire{"secret": {t.env, t.file, t.format, t.parts}})
+	return json.Marshal(map[string]wire{"secret": {t.env, t.file, t.command, t.format, t.parts}})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -106,80 +129,9 @@ func (t *Text) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	s := w["secret"]
-	*t = Text{env: s.Env, file: s.File, format: s.Format, parts: s.Parts}
+	*t = Text{env: s.Env, file: s.File, command: s.Command, format: s.Format, parts: s.Parts}
 	if !t.IsSecret() {
-		return errors.New(`cannot read a secret: want "env", "file" or "format"`)
+		return errors.New(`cannot read a secret: want "env", "file", "command" or "format"`)
 	}
 	return nil
-}
-
-// Vault resolves secrets and tells the scrubber every value that it hands out. It is safe for concurrent use.
-type Vault struct {
-	Getenv   func(string) (string, bool)
-	ReadFile func(string) ([]byte, error)
-	Scrubber *Scrubber
-
-	mu    sync.Mutex
-	known map[string]string
-}
-
-// Reveal gives the value. Asked again it gives the same value, whatever has changed outside. The error names the
-// secret and never quotes it.
-func (v *Vault) Reveal(t Text) (string, error) {
-	switch {
-	case !t.IsSecret():
-		return t.plain, nil
-	case t.format != "":
-		return v.derive(t)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	key := t.env + "\x00" + t.file
-	if s, ok := v.known[key]; ok {
-		return s, nil
-	}
-	s, err := v.fetch(t)
-	if err != nil {
-		return "", err
-	}
-	if v.known == nil {
-		v.known = map[string]string{}
-	}
-	v.known[key] = s
-	v.Scrubber.Add(t.Name(), s)
-	return s, nil
-}
-
-func (v *Vault) derive(t Text) (string, error) {
-	var b strings.Builder
-	for i, piece := range strings.Split(t.format, "{}") {
-		if i > 0 {
-			s, err := v.Reveal(t.parts[i-1])
-			if err != nil {
-				return "", err
-			}
-			b.WriteString(s)
-		}
-		b.WriteString(piece)
-	}
-	return b.String(), nil
-}
-
-func (v *Vault) fetch(t Text) (string, error) {
-	if t.env != "" {
-		s, ok := v.Getenv(t.env)
-		if !ok || s == "" {
-			return "", fmt.Errorf("cannot read the secret %s: the environment variable is not set", t.env)
-		}
-		return s, nil
-	}
-	b, err := v.ReadFile(t.file)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the secret %s: %w", t.file, err)
-	}
-	s := strings.TrimSuffix(string(b), "\n")
-	if s == "" {
-		return "", fmt.Errorf("cannot read the secret %s: the file is empty", t.file)
-	}
-	return s, nil
 }

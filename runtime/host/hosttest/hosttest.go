@@ -95,6 +95,16 @@ func (g guard) Chmod(name string, perm fs.FileMode) error {
 	return g.change("chmod", name, func() error { return g.under.Chmod(name, perm) })
 }
 
+// Chown implements host.FS.
+func (g guard) Chown(name, user string) error {
+	return g.change("chown", name, func() error { return g.under.Chown(name, user) })
+}
+
+// Clone implements host.FS.
+func (g guard) Clone(from, to string, perm fs.FileMode) error {
+	return g.change("clone", to, func() error { return g.under.Clone(from, to, perm) })
+}
+
 // SyncDir implements host.FS.
 func (g guard) SyncDir(name string) error {
 	return g.change("syncdir", name, func() error { return g.under.SyncDir(name) })

@@ -1,5 +1,5 @@
 // Package homesuite is the suite that every journal.Home must pass: what a lease excludes, in which order runs wait for
-// it, and what an undo log gives back. It knows the interface alone: how a home keeps its promises on a full disk, over
+// it, what an undo log gives back, and that a hold is one person's at a time. It knows the interface alone: how a home keeps its promises on a full disk, over
 // a lost power or a killed process is for the home's own tests.
 package homesuite
 
@@ -42,6 +42,10 @@ func Run(t *testing.T, target Target) {
 		{"blobs", blobs},
 		{"logs are listed and dropped", listed},
 		{"what is not there", absent},
+		{"held before anything else", heldFirst},
+		{"held during a run", heldMeanwhile},
+		{"held by somebody else", heldByOthers},
+		{"held by many at once", heldAtOnce},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := host.SystemClock{}.Timeout(t.Context(), patience, fmt.Errorf("nothing in %s", patience))

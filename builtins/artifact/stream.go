@@ -1,0 +1,137 @@
+package artifact
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/erlmcp/runner/runtime/host"
+)
+
+// Stream gives the tree to visit, one entry after the other, with the content of files. A file gives as many bytes as
+// it had when it was opened, though it be cut off meanwhile.
+func (t *Tree) Stream(ctx context.Context, f host.FS, visit func(e host.Entry, in io.Reader) error) error {
+	p := newPass(ctx, f, t)
+	p.ctx = ctx // nothing is at once here
+	gone := map[string]bool{}
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		if !e.Mode.IsRegular() {
+			if err := visit(*e, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		err := p.visit(e, func(p *pass, e *host.Entry) error {
+			in, err := p.open(e)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			s := &stream{p: p, in: in, left: e.Size, sum: sha256.New()}
+			if err := visit(*e, s); err != nil {
+				return err
+			}
+			e.SHA256 = "sha256:" + hex.EncodeToString(s.sum.Sum(nil))
+			p.progress(0, 1)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		gone[e.Path] = e.SHA256 == ""
+	}
+	t.Entries = slices.DeleteFunc(t.Entries, func(e host.Entry) bool { return gone[e.Path] })
+	t.Bytes = p.done
+	return nil
+}
+
+// stream is the content of a file.
+type stream struct {
+	p    *pass
+	in   io.Reader
+	left int64
+	cut  bool
+	sum  hash.Hash
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if s.p.ctx.Err() != nil {
+		return 0, context.Cause(s.p.ctx)
+	}
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	b = b[:min(int64(len(b)), s.left)]
+	n := 0
+	if !s.cut {
+		var err error
+		if n, err = s.in.Read(b); err != nil && err != io.EOF {
+			return n, err
+		}
+		s.cut = err == io.EOF
+	}
+	if s.cut && n == 0 {
+		clear(b)
+		n = len(b)
+	}
+	s.left -= int64(n)
+	s.sum.Write(b[:n])
+	s.p.progress(int64(n), 0)
+	return n, nil
+}
+
+// Writer makes a folder of which a manifest tells what is in it, and the content comes one file after the other.
+type Writer struct {
+	pass *pass
+	to   string
+	dirs []string
+}
+
+// Writer makes the folders and the links of the tree.
+func (t *Tree) Writer(ctx context.Context, f host.FS, to string) (*Writer, error) {
+	dirs, err := t.frame(f, to)
+	return &Writer{newPass(ctx, f, t), to, dirs}, err
+}
+
+// Put writes a file, which must be what the manifest says of it. The disk holds it when Close has returned.
+func (w *Writer) Put(e host.Entry, in io.Reader) error {
+	if !e.Mode.IsRegular() {
+		return nil
+	}
+	name, got := filepath.Join(w.to, e.Path), e
+	out, err := w.pass.f.Open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, e.Mode.Perm())
+	if err != nil {
+		return err
+	}
+	err = w.pass.pump(&got, in, out)
+	if err == nil && got != e {
+		err = fmt.Errorf("%s is not what it was", e.Path)
+	}
+	if err == nil {
+		err = w.pass.f.Chmod(name, e.Mode.Perm())
+	}
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	w.pass.begin(&got, func(*pass, *host.Entry) error { return errors.Join(out.Sync(), out.Close()) })
+	return nil
+}
+
+// Close waits for the disk.
+func (w *Writer) Close() error {
+	err := w.pass.end()
+	for _, d := range w.dirs {
+		if err == nil {
+			err = w.pass.f.SyncDir(d)
+		}
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Manager is systemd, which runs a unit.
+type Manager struct {
+	Unit string `json:"unit"` // its name
+	File string `json:"file"` // what its unit file must say
+}
+
+// unitFolder is where an administrator's unit files lie (systemd.unit(5)).
+const unitFolder = "/etc/systemd/system"
+
+// answering is how long systemctl may take to say how a unit is.
+const answering = 10 * time.Second
+
+// systemctl is a call of it. Whoever is not root needs the right that runner setup gives by sudo.
+func systemctl(root bool, words ...string) []string {
+	argv := append([]string{"systemctl", "--no-pager", "--no-ask-password"}, words...)
+	if !root {
+		argv = append([]string{"sudo", "-n"}, argv...)
+	}
+	return argv
+}
+
+func (m Manager) call(ctx context.Context, h *host.Host, words ...string) (string, error) {
+	var out, said bytes.Buffer
+	cmd := host.Cmd{Argv: systemctl(os.Geteuid() == 0, words...), Dir: "/", Env: h.Env, Stdout: &out, Stderr: &said}
+	exit, err := h.Procs.Run(ctx, cmd, nil)
+	if err != nil {
+		return "", fmt.Errorf("cannot ask systemd about %s: %w", m.Unit, err)
+	}
+	if exit != (host.Exit{}) {
+		return "", op.Hint(fmt.Errorf("cannot %s %s: systemctl: %s: %s", words[0], m.Unit, exit, strings.TrimSpace(said.String())),
+			"journalctl --unit %s tells more; runner setup ENV makes the unit and the right to run it", m.Unit)
+	}
+	return out.String(), nil
+}
+
+// state is what systemd says of a unit.
+type state struct {
+	active bool
+	pid    int
+}
+
+func parseState(text string) state {
+	var s state
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "ActiveState": // deactivating too: its processes are there still
+			s.active = value != "inactive" && value != "failed" && value != ""
+		case "MainPID":
+			s.pid, _ = strconv.Atoi(value)
+		}
+	}
+	return s
+}
+
+func (m Manager) state(ctx context.Context, h *host.Host) (state, error) {
+	ctx, cancel := h.Clock.Timeout(ctx, answering, errors.New("systemd does not answer within "+answering.String()))
+	defer cancel()
+	out, err := m.call(ctx, h, "show", "--property=ActiveState,MainPID", m.Unit)
+	return parseState(out), err
+}
+
+// place makes the unit file say what it must, which root alone may do.
+func (m Manager) place(ctx context.Context, h *host.Host) error {
+	name := filepath.Join(unitFolder, m.Unit)
+	b, err := host.ReadFile(h.Files, name, maxRecord)
+	if err == nil && string(b) == m.File {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return op.Hint(fmt.Errorf("%s is not as this deployment needs it, and root alone may change it", name), "sudo runner setup ENV writes it")
+	}
+	if err := host.WriteFile(h.Files, name, []byte(m.File), 0o644); err != nil {
+		return err
+	}
+	_, err = m.call(ctx, h, "daemon-reload")
+	return err
+}
+
+// environment writes the variables of a unit for systemd (systemd.exec(5), EnvironmentFile).
+func (m Manager) environment(h *host.Host, root string, env []string) error {
+	var b strings.Builder
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		fmt.Fprintf(&b, "%s=\"%s\"\n", name, strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", "$", `\$`).Replace(value))
+	}
+	return host.WriteFile(h.Files, environmentFile(root), []byte(b.String()), 0o600)
+}
+
+// start starts a unit. That it is to run is on record before.
+func (m Manager) start(ctx context.Context, h *host.Host, root string, u Unit, record func() error) error {
+	if err := m.place(ctx, h); err != nil {
+		return err
+	}
+	if err := m.environment(h, root, u.Env); err != nil {
+		return err
+	}
+	if err := record(); err != nil {
+		return err
+	}
+	_, err := m.call(ctx, h, "start", m.Unit)
+	return err
+}
+
+// stop stops it. It returns when nothing of the unit runs.
+func (m Manager) stop(ctx context.Context, h *host.Host, grace time.Duration) error {
+	limit := grace + answering
+	op.Waiting(ctx, m.Unit+" to stop", h.Clock.Now().Add(limit))
+	ctx, cancel := h.Clock.Timeout(ctx, limit, fmt.Errorf("%s does not stop within %s", m.Unit, limit))
+	defer cancel()
+	_, err := m.call(ctx, h, "stop", m.Unit)
+	return err
+}
+
+// tail is the last n lines that a unit has logged.
+func (m Manager) tail(ctx context.Context, h *host.Host, n int) (string, error) {
+	var out bytes.Buffer
+	argv := []string{"journalctl", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + m.Unit}
+	exit, err := h.Procs.Run(ctx, host.Cmd{Argv: argv, Dir: "/", Env: h.Env, Stdout: &out, Stderr: &out}, nil)
+	if err == nil && exit != (host.Exit{}) {
+		err = fmt.Errorf("journalctl: %s", exit)
+	}
+	return strings.ToValidUTF8(strings.TrimRight(out.String(), "\n"), "\uFFFD"), err
+}

@@ -1,0 +1,159 @@
+package driver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Unit is everything that starts a release again, with no script and no secret from elsewhere. It lies with the
+// target, readable by its owner alone, under the digest of its content.
+type Unit struct {
+	Release string      `json:"release"`
+	Dir     string      `json:"dir"`
+	Argv    []string    `json:"argv"`
+	Env     []string    `json:"env,omitempty"`
+	Port    int         `json:"port,omitempty"`
+	Signal  string      `json:"signal"`
+	Grace   op.Duration `json:"grace"`
+	User    string      `json:"user,omitempty"`
+	Private string      `json:"private,omitempty"` // a folder that nobody else may read, made for the user before the start
+	Logs    string      `json:"logs,omitempty"`    // one that others may
+	Systemd *Manager    `json:"systemd,omitempty"` // who runs it, where that is not runner
+	Key     op.Key      `json:"key"`               // of the op that made it
+
+	cookie string // the root's, where it is new
+}
+
+// Prepare makes the folders that the unit writes to. Who may not give them away shares them with the root's group.
+func (u Unit) Prepare(h *host.Host) error {
+	for dir, perm := range map[string]fs.FileMode{u.Private: 0o700, u.Logs: 0o755} {
+		if dir == "" {
+			continue
+		}
+		if err := host.MkdirAll(h.Files, dir, 0o755); err != nil {
+			return err
+		}
+		give := func() error { return h.Files.Chown(dir, u.User) }
+		if host.CanBe(u.User) != nil {
+			perm, give = perm|perm>>3&0o070|fs.ModeSetgid, func() error { return nil }
+		}
+		if err := errors.Join(h.Files.Chmod(dir, perm), give()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startable finds out, before anything is stopped, whether the program is there.
+func (u Unit) startable(h *host.Host) error {
+	if err := host.CanBe(u.User); err != nil {
+		return op.Hint(fmt.Errorf("cannot start %s: %w", u.Argv[0], err), "runner setup ENV makes the user; deploy as root, or let systemd(...) run it")
+	}
+	prog := u.Argv[0]
+	if !strings.Contains(prog, "/") {
+		return nil
+	}
+	if !filepath.IsAbs(prog) {
+		prog = filepath.Join(u.Dir, prog)
+	}
+	info, err := h.Files.Stat(prog)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return op.Hint(fmt.Errorf("cannot start %s: the release has no such file", u.Argv[0]), "see what is in %s", u.Dir)
+	case err != nil:
+		return fmt.Errorf("cannot start %s: %w", u.Argv[0], err)
+	case info.IsDir() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("cannot start %s: it is not executable", u.Argv[0])
+	}
+	return nil
+}
+
+func dir(root string, names ...string) string {
+	return filepath.Join(append([]string{root, ".runner"}, names...)...)
+}
+
+// maxRecord is the largest record that is read, in bytes.
+const maxRecord = 1 << 20
+
+// Store writes a unit and gives its digest. Stored again, it is the same.
+func Store(h *host.Host, root string, u Unit) (string, error) {
+	b, err := json.Marshal(u)
+	if err != nil {
+		return "", err
+	}
+	if err := host.MkdirAll(h.Files, dir(root, "services"), 0o700); err != nil {
+		return "", err
+	}
+	if u.cookie != "" {
+		if err := host.WriteFile(h.Files, dir(root, "cookie"), []byte(u.cookie+"\n"), 0o600); err != nil {
+			return "", err
+		}
+	}
+	digest := host.SHA256(b)
+	if err := host.WriteFile(h.Files, dir(root, "services", digest+".json"), b, 0o600); err != nil {
+		return digest, err
+	}
+	return digest, setAside(h, root)
+}
+
+// spare is how many bytes are set aside, before anything is stopped, for an undo: a new release that fills the disk does
+// not keep the old one from being started again.
+const spare = 64 << 10
+
+func setAside(h *host.Host, root string) error {
+	if _, err := h.Files.Stat(dir(root, "spare")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return host.WriteFile(h.Files, dir(root, "spare"), make([]byte, spare), 0o600)
+}
+
+// Spend gives back what Store has set aside, for an undo to write in.
+func Spend(h *host.Host, root string) error {
+	if err := h.Files.Remove(dir(root, "spare")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Load reads a unit by its digest.
+func Load(h *host.Host, root, digest string) (Unit, error) {
+	var u Unit
+	b, err := host.ReadFile(h.Files, dir(root, "services", filepath.Base(digest)+".json"), maxRecord)
+	if err == nil && host.SHA256(b) != digest {
+		err = errors.New("its bytes have another digest")
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &u)
+	}
+	if err != nil {
+		return u, fmt.Errorf("cannot read how a release was started: %w", err)
+	}
+	return u, nil
+}
+
+// Sweep removes the units of releases that are not kept.
+func Sweep(h *host.Host, root string, kept func(release string) bool) error {
+	entries, err := h.Files.ReadDir(dir(root, "services"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		u, err := Load(h, root, strings.TrimSuffix(e.Name(), ".json"))
+		if err == nil && !kept(u.Release) {
+			if err := h.Files.Remove(dir(root, "services", e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
