@@ -48,6 +48,7 @@ type heard struct {
 	op.Silent
 	mu    sync.Mutex
 	lines []string
+	waits []string
 	stop  error
 }
 
@@ -55,6 +56,12 @@ func (h *heard) Output(line string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lines = append(h.lines, line)
+}
+
+func (h *heard) Waiting(what string, _ time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waits = append(h.waits, what)
 }
 
 func (h *heard) Half(string) error { return h.stop }

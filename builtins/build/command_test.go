@@ -154,10 +154,64 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestVersionOfApplication(t *testing.T) {
+	for want, files := range map[string]map[string]string{
+		"1.0":  {"src/app.app.src": `{application, app, [{description, "50% of it"}, {vsn, "1.0"}]}.`, "VERSION": "2"},
+		"1.1":  {"apps/web/src/web.app.src": `{vsn, "9"}`, "apps/out/src/out.app.src": "%% {vsn, \"8\"}\n{vsn,\"1.1\"}", "apps/README": ""},
+		"2.0":  {"src/app.app.src": `{vsn, git}`, "VERSION": "2.0"},
+		"2.1":  {"apps/a/src/a.app.src": `{vsn, "9"}`, "apps/b/src/b.app.src": `{vsn, "9"}`, "VERSION": "2.1"},
+		"v3.0": {"src": "no folder"},
+	} {
+		h := newHost(t, files)
+		git(t, h.Project, "init", "-q")
+		git(t, h.Project, "commit", "-q", "--allow-empty", "-m", "one")
+		git(t, h.Project, "tag", "v3.0")
+		c := Command{Argv: []string{"touch", "out"}, Output: "out", Timeout: defaultTimeout, Key: "run/1"}
+		if a, _ := performed(t, h, c); a.Version != want {
+			t.Errorf("want %s, got %s", want, a.Version)
+		}
+	}
+}
+
+// A go.mod says no more of a version than the major one.
+func TestVersionOfModule(t *testing.T) {
+	h := newHost(t, module())
+	must(t, os.Remove(h.Abs("VERSION")))
+	write(t, h, "go.mod", "module example.org/shop/v4\n\ngo 1.21\n")
+	write(t, h, "cmd/shop/main.go", "package main\n\nfunc main() {}\n")
+	h.Env = append(h.Env, "GIT_CEILING_DIRECTORIES="+filepath.Dir(h.Project))
+	if a, _ := performed(t, h, shop); !strings.HasPrefix(a.Version, "4.0.0-") {
+		t.Errorf("version %s", a.Version)
+	}
+}
+
+func TestMake(t *testing.T) {
+	h := newHost(t, map[string]string{"Makefile": "out: src\n\tsed s/^/$(V)-/ src >out\nbad:\n\texit 3\n", "src": "1\n", "VERSION": "2.0"})
+	m := Make{Targets: []string{"out", "V={version}"}, Output: "out", Timeout: defaultTimeout, Key: "run/1"}
+	a, found := performed(t, h, m)
+	if b, _ := os.ReadFile(a.Path); found || string(b) != "2.0-1\n" || a.Platform != "any" || a.Version != "2.0" {
+		t.Errorf("%+v, %v, %s", a, found, b)
+	}
+	if again, found := performed(t, h, m); !found || again != a {
+		t.Errorf("again: %+v, %v", again, found)
+	}
+	if p, err := m.Preview(t.Context(), hosttest.Frozen(t, h)); p != a || err != nil {
+		t.Errorf("foreseen %+v, %v", p, err)
+	}
+	m.Targets = []string{"bad"}
+	if _, err := m.Do(t.Context(), h); err == nil || !strings.HasPrefix(err.Error(), "cannot build out: exit 2\n  exit 3") {
+		t.Errorf("bad: %v", err)
+	}
+	h.Env = []string{"PATH=/nowhere"}
+	if _, err := m.Do(t.Context(), h); err == nil || err.Error() != "cannot start make: it is not in PATH" || !strings.HasPrefix(op.HintOf(err), "install make") {
+		t.Errorf("no make: %v", err)
+	}
+}
+
 func TestFile(t *testing.T) {
 	h := newHost(t, map[string]string{"dist/app": "x"})
 	a, err := File{Path: "dist/app", Version: "3"}.Do(t.Context(), h)
-	if err != nil || a.Name != "app" || a.Path != h.Abs("dist/app") || a.Version != "3" || a.Size != 1 {
+	if err != nil || a.Name != "app" || a.Path != h.Abs("dist/app") || a.Version != "3" || a.Size != 1 || a.Platform != "any" {
 		t.Errorf("%+v, %v", a, err)
 	}
 	if _, err := (File{Path: "none"}).Do(t.Context(), h); err == nil || err.Error() != "cannot take none: it does not exist" {

@@ -66,8 +66,7 @@ var (
 	progress = regexp.MustCompile(`(?m)^(\d+) tests, (\d+) failures(?:, (\d+) skipped)?(?:, (\d+) cancelled)?`)
 	verbose  = regexp.MustCompile(`(?m)^  Failed: (\d+)\.  Skipped: (\d+)\.  Passed: (\d+)\.`)
 	allWell  = regexp.MustCompile(`(?m)^  (?:All (\d+) tests|(?:Test|(\d+) tests?)) passed\.`)
-	numbered = regexp.MustCompile(`^  \d+\) (\S.*)$`)
-	pending  = regexp.MustCompile(`^  (\S.*)$`)
+	heading  = regexp.MustCompile(`^  (?:\d+\) )?(\S.*?)(?:: module '.*')?$`)
 )
 
 // eunit reads what rebar3 eunit prints: the failures, and the counts at its end.
@@ -92,10 +91,7 @@ func eunit(text string) (o outcome, err error) {
 	name, why := "", ""
 	for line := range strings.Lines(blocks) {
 		line = strings.TrimRight(line, "\n")
-		m := numbered.FindStringSubmatch(line)
-		if m == nil {
-			m = pending.FindStringSubmatch(line)
-		}
+		m := heading.FindStringSubmatch(line)
 		switch t := strings.TrimSpace(line); {
 		case m != nil || strings.HasPrefix(line, "Finished in "):
 			if name != "" {

@@ -104,10 +104,10 @@ func appFiles(f host.FS, dir string) ([]string, error) {
 
 // list is the names in a folder, none where there is no such folder.
 func list(f host.FS, dir string) ([]string, error) {
-	entries, err := f.ReadDir(dir)
-	if info, statErr := f.Stat(dir); errors.Is(statErr, fs.ErrNotExist) || statErr == nil && !info.IsDir() {
+	if info, err := f.Stat(dir); err != nil || !info.IsDir() {
 		return nil, nil
 	}
+	entries, err := f.ReadDir(dir)
 	var out []string
 	for _, e := range entries {
 		out = append(out, e.Name())

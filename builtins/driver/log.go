@@ -39,7 +39,7 @@ func freshLog(h *host.Host, root string) (string, error) {
 }
 
 // tailBytes is how much of a log's end is read for its last lines.
-const tailBytes = 16 << 10
+const tailBytes = 64 << 10
 
 // Said is the last n lines that what was started last has logged, and where they stand.
 func Said(ctx context.Context, h *host.Host, root string, r Running, n int) (lines, where string, err error) {
@@ -52,8 +52,11 @@ func Said(ctx context.Context, h *host.Host, root string, r Running, n int) (lin
 }
 
 // Tail is the last n lines of the log of the service of a root, "" where there are none.
-func Tail(h *host.Host, root string, n int) (string, error) {
-	f, err := h.Files.Open(LogPath(root), os.O_RDONLY, 0)
+func Tail(h *host.Host, root string, n int) (string, error) { return TailOf(h, LogPath(root), n) }
+
+// TailOf is the last n lines of a log, as far as they stand in its last 64 KiB; "" where there is none.
+func TailOf(h *host.Host, name string, n int) (string, error) {
+	f, err := h.Files.Open(name, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

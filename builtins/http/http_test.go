@@ -192,7 +192,11 @@ func certificate(der []byte) []byte {
 
 func TestCancelled(t *testing.T) {
 	asked := make(chan struct{})
-	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); close(asked); <-r.Context().Done() })
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		close(asked)
+		<-r.Context().Done()
+	})
 	why := errors.New("asked to stop")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() { <-asked; cancel(why) }()

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/erlmcp/runner/builtins/artifact"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -59,9 +58,11 @@ func noLinks(h *host.Host, verb, path, base, rel string) error {
 		case Absent(err):
 			return nil
 		case err != nil:
-			return fmt.Errorf("cannot %s %s: %w", verb, path, artifact.Plainly(err))
+			return fmt.Errorf("cannot %s %s: %w", verb, path, host.Plainly(err))
+		case info.Mode()&fs.ModeSymlink != 0:
+			return fmt.Errorf("cannot %s %s: %s is a symbolic link", verb, path, dir)
 		case !info.IsDir():
-			return fmt.Errorf("cannot %s %s: %s is %s", verb, path, dir, artifact.Kind(info.Mode()))
+			return fmt.Errorf("cannot %s %s: %s is no directory", verb, path, dir)
 		}
 		if isRoot(h, dir) {
 			return inRoot(verb, path, dir)

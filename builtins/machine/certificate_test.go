@@ -183,7 +183,7 @@ func TestCertificateUnreadable(t *testing.T) {
 	for at, want := range map[string]string{
 		silent:                    "no answer within 300ms",
 		gone.Addr().String():      "connection refused",
-		plain.Addr().String():     "tls: first record does not look like a TLS handshake",
+		plain.Addr().String():     "the server does not speak TLS",
 		"garbage.pem":             "there is no PEM certificate in it",
 		"half.pem":                "what should be a certificate in it is none",
 		"none.pem":                "no such file or directory",

@@ -31,14 +31,14 @@ func TestAcceptOrders(t *testing.T) {
 func TestAcceptNeedsOneThatServes(t *testing.T) {
 	s := newSite(t)
 	_, err := Accept{Root: s.root}.Do(t.Context(), s.h)
-	fails(t, err, "cannot layout.Mark what serves "+s.root+" as good: nothing serves", "")
+	fails(t, err, "cannot mark what serves "+s.root+" as good: nothing serves", "")
 	if inv, err := (Accept{Root: s.root}).Inverse(t.Context(), s.h); inv != nil || err != nil {
 		t.Errorf("its inverse: %v, %v", inv, err)
 	}
 	s.must(os.MkdirAll(s.root, 0o755))
 	s.must(os.Symlink("releases/000009", filepath.Join(s.root, "current")))
 	_, err = Accept{Root: s.root}.Do(t.Context(), s.h)
-	fails(t, err, "cannot layout.Mark what serves "+s.root+" as good: cannot read release 000009: it does not exist", "")
+	fails(t, err, "cannot mark what serves "+s.root+" as good: cannot read release 000009: it does not exist", "")
 	if s.marks() != "" {
 		t.Errorf("marked: %s", s.marks())
 	}

@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +48,12 @@ func Program(h *host.Host) func(context.Context, []string) ([]byte, error) {
 		case err == nil && stdout.over:
 			return nil, fmt.Errorf("it printed more than %s", op.Size(maxSecret))
 		case err == nil:
-			return stdout.Bytes(), nil
+			return stdout.kept, nil
 		}
 		if !started {
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w%s", err, complaint(h, stdout.String(), stderr.String()))
+		return nil, fmt.Errorf("%w%s", err, complaint(h, string(stdout.kept), string(stderr.kept)))
 	}
 }
 
@@ -77,15 +76,15 @@ func complaint(h *host.Host, printed, said string) string {
 
 // bounded keeps the beginning of what is written to it.
 type bounded struct {
-	bytes.Buffer
 	most int
+	kept []byte
 	over bool
 }
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
-	keep := p[:min(len(p), b.most-b.Len())]
+	keep := p[:min(len(p), b.most-len(b.kept))]
 	b.over = b.over || len(keep) < len(p)
-	b.Buffer.Write(keep)
+	b.kept = append(b.kept, keep...)
 	return len(p), nil
 }

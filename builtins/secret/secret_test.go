@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +13,9 @@ func TestMake(t *testing.T) {
 	vault := &secret.Vault{
 		Getenv:   func(name string) (string, bool) { return "canary-" + name, true },
 		ReadFile: func(name string) ([]byte, error) { return []byte("canary-" + name + "\n"), nil },
+		Run: func(_ context.Context, argv []string) ([]byte, error) {
+			return fmt.Appendf(nil, "canary-%s\n", argv), nil
+		},
 	}
 	for want, m := range map[string]interface {
 		Check() error
@@ -19,6 +23,7 @@ func TestMake(t *testing.T) {
 	}{
 		"canary-TOKEN":        Env{Name: "TOKEN"},
 		"canary-keys/db":      File{Path: "keys/db"},
+		"canary-[pass db]":    Command{Argv: []string{"pass", "db"}},
 		"Bearer canary-TOKEN": Format{Format: "Bearer {}", Value: secret.Env("TOKEN")},
 	} {
 		if err := m.Check(); err != nil {
@@ -39,6 +44,7 @@ func TestCheck(t *testing.T) {
 	for want, c := range map[string]interface{ Check() error }{
 		`name: want the name of an environment variable, got "$TOKEN"`: Env{Name: "$TOKEN"},
 		`path: want the path of a file, got ""`:                        File{},
+		"argv: want a program and its arguments, got none":             Command{},
 		"format: want one {} in it, got 0":                             Format{Format: "Bearer", Value: secret.Env("A")},
 		"format: want one {} in it, got 2":                             Format{Format: "{}:{}", Value: secret.Env("A")},
 		"value: want a secret, got a plain text":                       Format{Format: "{}", Value: secret.Plain("canary")},

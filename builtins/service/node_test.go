@@ -88,3 +88,29 @@ func TestRpc(t *testing.T) {
 		}
 	}
 }
+
+func TestLogs(t *testing.T) {
+	p := newPlace(t, "/bin/true")
+	logs := func(l Logs) string {
+		t.Helper()
+		text, err := l.Do(t.Context(), p.h)
+		p.must(err)
+		return text
+	}
+	if got := logs(Logs{Root: p.root, Lines: 2}); got != "" {
+		t.Errorf("nothing was started: %q", got)
+	}
+	withNode(p)
+	p.must(os.WriteFile(driver.LogPath(p.root), []byte("one\ntwo\nthree\n"), 0o644))
+	own := filepath.Join(p.root, "own.log")
+	p.must(os.WriteFile(own, []byte("four\nfive\n"), 0o644))
+	if got := logs(Logs{Root: p.root, Lines: 2}); got != "two\nthree" {
+		t.Errorf("the service's: %q", got)
+	}
+	if got := logs(Logs{Root: p.root, Lines: 1, File: own}); got != "five" {
+		t.Errorf("its own: %q", got)
+	}
+	if (Logs{Root: p.root}).Check() == nil {
+		t.Error("no lines are wanted")
+	}
+}

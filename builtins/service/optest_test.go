@@ -138,6 +138,7 @@ func TestOps(t *testing.T) {
 		"status":                   world(running, func(root string) any { return Status{Root: root} }),
 		"status: it never started": world(never, func(root string) any { return Status{Root: root} }),
 		"ping":                     nodeWorld(withNode, ping),
+		"logs":                     nodeWorld(withNode, func(root string) any { return Logs{Root: root, Lines: 5} }),
 		"rpc":                      nodeWorld(withNode, rpc),
 		"start":                    world(ended, start),
 		"start: it runs":           world(running, start),

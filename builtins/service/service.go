@@ -22,6 +22,7 @@ func Family(h *host.Host) builtin.Family {
 		builtin.Global(driver.Relx{Grace: op.Duration(30 * time.Second)}),
 		builtin.Global(driver.Systemd{Grace: op.Duration(30 * time.Second)}),
 		op.Watch(h, Status{}),
+		op.Watch(h, Logs{Lines: 20}),
 		op.Ask(h, Ping{Timeout: op.Duration(10 * time.Second)}),
 		op.Final(h, Rpc{Timeout: op.Duration(time.Minute)}, "what a node has done cannot be taken back"),
 		op.Change(h, Start{}),

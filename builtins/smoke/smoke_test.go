@@ -224,7 +224,7 @@ func TestWithin(t *testing.T) {
 	base := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	start := time.Now()
 	r, err := Run{Tests: []Test{page("/a"), timed(time.Second, 3), program("sleep", "60")}, Base: base, Within: op.Duration(300 * time.Millisecond)}.Do(t.Context(), machine(t))
-	if err == nil || r.Failed != 3 || time.Since(start) > 5*time.Second || strings.Count(err.Error(), "got the tests are not done within 300ms") != 3 {
+	if err == nil || r.Failed != 3 || time.Since(start) > 2*time.Second || strings.Count(err.Error(), "got the tests are not done within 300ms") != 3 {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}
 }

@@ -34,6 +34,7 @@ func commands() []command {
 		{"init", "[DIR]", "write environments.star for the application in a folder", (*program).initProject},
 		{"check", "[SCRIPTS]", "look for mistakes in every script of the project, or in some, and run none", (*program).checkScripts},
 		{"config", "ENVIRONMENT", "show what environments.star says of an environment", (*program).showConfig},
+		{"completion", "bash|zsh|fish", "print what completes the words of runner in a shell", (*program).showCompletion},
 		{"doc", "[NAME]", "describe a family, an op or a value", (*program).showDoc},
 		{"version", "", "say which runner this is", (*program).showVersion},
 	}
@@ -41,6 +42,9 @@ func commands() []command {
 
 // run is the whole invocation.
 func (p *program) run() int {
+	if len(p.args) > 0 && p.args[0] == completeWord {
+		return p.complete(p.args[1:])
+	}
 	own, word, rest := split(p.args)
 	f, err := parse(own)
 	if err != nil {
@@ -73,6 +77,15 @@ func (p *program) run() int {
 		return p.reject(f, err)
 	}
 	return code
+}
+
+// find gives a command by its name.
+func find(name string) (command, bool) {
+	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == name })
+	if i < 0 {
+		return command{}, false
+	}
+	return commands()[i], true
 }
 
 // ownHelp are the arguments in which a command looks for --help: behind a script it is the script's.

@@ -28,6 +28,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\buntil (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC`), "until HH:MM UTC"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s|m\d+s)( \(exit|[:\n])`), "TIME$3"},
 	{regexp.MustCompile(`(?m)^(--- \w+: \w+) \(\d+\.\d\ds\)$`), "$1 (TIME)"},
+	{regexp.MustCompile(`(?m)^\d+ files, `), "N files, "},
 	{regexp.MustCompile(`\bprocess \d+`), "process PID"},
 	{regexp.MustCompile(` *\d+ × `), "    N × "},
 	{regexp.MustCompile(`(?m)^( +\d+ \|| +N ×) connection refused\n`), ""}, // however long a start takes

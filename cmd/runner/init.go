@@ -16,9 +16,9 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// templates are what init writes, by what it has found.
+// templates are what init writes, by what it has found, and what completion prints.
 //
-//go:embed templates/*.txt
+//go:embed templates/*
 var templates embed.FS
 
 // found is the application in a folder, as init recognises it.

@@ -25,8 +25,9 @@ type program struct {
 	now    func() time.Time
 
 	// For tests, which put faults around the world or watch what happens.
-	wrap  func(*host.Host) *host.Host
-	sinks []event.Sink
+	wrap     func(*host.Host) *host.Host
+	sinks    []event.Sink
+	patience time.Duration // of who has words completed; tabPatience when 0
 }
 
 func main() {

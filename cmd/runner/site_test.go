@@ -43,6 +43,7 @@ func killAt(p *program) {
 	if _, err := fmt.Sscan(os.Getenv("RUNNER_TEST_KILL_AT"), &n); err == nil {
 		p.sinks = append(p.sinks, &killer{left: n})
 	}
+	p.patience, _ = time.ParseDuration(os.Getenv("RUNNER_TEST_PATIENCE"))
 }
 
 type killer struct{ left int }

@@ -99,7 +99,10 @@ func (c *conversion) fillSpecial(dst reflect.Value, v starlark.Value) (done bool
 	return false, nil
 }
 
-// Sample is how a test writes a value of type t with nothing in it: {"id": "", "version": ""}.
+// maxSampled is how many fields a sample has: it is an error's hint.
+const maxSampled = 4
+
+// Sample is how a test writes a value of type t, with its first fields and nothing in them: {"id": "", "version": ""}.
 func Sample(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
@@ -127,7 +130,7 @@ func Sample(t reflect.Type) string {
 	case reflect.Struct:
 		var out []string
 		for _, f := range readable(t) {
-			if !f.Optional {
+			if !f.Optional && len(out) < maxSampled {
 				out = append(out, fmt.Sprintf("%q: %s", f.Name, Sample(f.Type)))
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -57,7 +56,7 @@ func (s *Suite) collect(globals starlark.StringDict) error {
 		f, ok := globals[name].(*starlark.Function)
 		switch {
 		case !ok:
-			return op.Hint(fmt.Errorf("%s of %s is a %s, and no test", name, s.Name, globals[name].Type()), "def %s(t): makes it one", name)
+			return op.Hint(fmt.Errorf("%s of %s is no function, and so no test", name, s.Name), "def %s(t): makes it one", name)
 		case f.NumParams() != 1 || f.HasVarargs() || f.HasKwargs():
 			return atParam(f.Position(), op.Hint(fmt.Errorf("a test takes one parameter, t"), "def %s(t):", name))
 		}
@@ -136,7 +135,7 @@ func (s *Suite) find(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", s.loader.cannotRead(strings.TrimPrefix(to, stdPrefix), fs.ErrNotExist)
+	return "", op.Hint(fmt.Errorf("there is no %s%s", name, builtin.DidYouMean(name, s.project.List())), "a script is seen from the test's file, then from the project")
 }
 
 // Enough ends a test that has nothing to say any more: one that is called again to be killed.

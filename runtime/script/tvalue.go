@@ -155,21 +155,12 @@ func (t *testValue) fake(th *starlark.Thread, p TestFake) (starlark.Value, error
 	if fn, ok := p.Result.(starlark.Callable); ok {
 		f.Func = t.answer(s, fn, flowOf(th).ctx)
 	} else if p.Result != nil {
-		if f.Result, err = t.result(s, p.Result); err != nil {
-			return nil, &builtin.ArgError{Param: "result", Index: -1, Err: err}
+		if f.Result, err = t.kinds.Result(s.Result, p.Result); err != nil {
+			return nil, &builtin.ArgError{Param: "result", Index: -1, Err: fmt.Errorf("the result of %s: %w", s.FullName(), err)}
 		}
 	}
 	t.trial.Fake(s.FullName(), f)
 	return starlark.None, nil
-}
-
-// result is what an op gives, as a test says it.
-func (t *testValue) result(s *op.Spec, v starlark.Value) (any, error) {
-	r, err := t.kinds.Result(s.Result, v)
-	if err != nil {
-		return nil, fmt.Errorf("the result of %s: %w", s.FullName(), err)
-	}
-	return r, nil
 }
 
 // answer calls the test's function for each call of the op. The trial calls one such function at a time, while the
@@ -189,9 +180,9 @@ func (t *testValue) answer(s *op.Spec, fn starlark.Callable, outer context.Conte
 		if err != nil {
 			return nil, &Mistaken{err}
 		}
-		r, err := t.result(s, v)
+		r, err := t.kinds.Result(s.Result, v)
 		if err != nil {
-			return nil, &Mistaken{err}
+			return nil, &Mistaken{fmt.Errorf("the function of its fake gives what it cannot: %w", err)}
 		}
 		return r, nil
 	}

@@ -1,8 +1,10 @@
 package secret
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -33,7 +35,7 @@ func TestTextSurvivesTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []Text{Plain("8080"), Env("TOKEN"), File("/etc/token"), bearer} {
+	for _, text := range []Text{Plain("8080"), Env("TOKEN"), File("/etc/token"), Command("pass", "show", "db"), bearer} {
 		wire, err := json.Marshal(text)
 		if err != nil {
 			t.Fatal(err)
@@ -48,6 +50,58 @@ func TestTextSurvivesTheWire(t *testing.T) {
 	}
 	if _, err := Format("{} {}", Env("TOKEN")); err == nil {
 		t.Error("a format with too few values is taken")
+	}
+}
+
+// A program that takes its time, or that nobody lets end, keeps nobody from another secret.
+func TestSlowSecretKeepsNobodyWaiting(t *testing.T) {
+	v := vault(nil)
+	begun := make(chan bool)
+	v.Run = func(ctx context.Context, _ []string) ([]byte, error) {
+		close(begun)
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	slow := Command("slow")
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error)
+	go func() {
+		_, err := v.RevealIn(ctx, slow)
+		first <- err
+	}()
+	<-begun
+	if got, err := v.Reveal(Env("TOKEN")); got != canary || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	impatient, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := v.RevealIn(impatient, slow); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits for it: %v", err)
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	v.Run = func(context.Context, []string) ([]byte, error) { return []byte("value\n"), nil }
+	if got, err := v.Reveal(slow); got != "value" || err != nil {
+		t.Errorf("tried again: %q, %v", got, err)
+	}
+}
+
+// Commands of other words are other secrets, and their names are one line.
+func TestCommandNames(t *testing.T) {
+	v := vault(nil)
+	if _, err := v.Reveal(Command("x")); err == nil || !strings.Contains(err.Error(), "no program can be run here") {
+		t.Error(err)
+	}
+	v.Run = func(_ context.Context, argv []string) ([]byte, error) { return fmt.Appendf(nil, "%q", argv), nil }
+	for _, argv := range [][]string{{"a", "b"}, {"a b"}, {"ab"}, {"a", "", "b"}} {
+		if got, _ := v.Reveal(Command(argv...)); got != fmt.Sprintf("%q", argv) {
+			t.Errorf("%q gives %s", argv, got)
+		}
+	}
+	if got := Command("a\nb\x1b", strings.Repeat("ü", 100)).Name(); got != "a b  "+strings.Repeat("ü", 54)+"…" {
+		t.Errorf("%q", got)
 	}
 }
 

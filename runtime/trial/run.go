@@ -74,7 +74,7 @@ func (r *running) perform(ctx context.Context, s script.Staging, main func(conte
 		ctx, stop = r.world.clock.Timeout(ctx, s.Deadline.D(), &engine.Deadline{Flag: "--deadline " + s.Deadline.String()})
 		defer stop()
 	}
-	end := r.Main(ctx, func(ctx context.Context) error { return r.world.broke(main(ctx, r)) })
+	end := r.Main(ctx, func(ctx context.Context) error { return r.world.broke(main(ctx, r), true) })
 	r.world.mu.Lock()
 	defer r.world.mu.Unlock()
 	r.ran.Exit, r.ran.Verdict = end.Exit, strings.Join(render.Verdict(end), "\n")
@@ -96,15 +96,18 @@ func (w *world) Run(ctx context.Context, s script.Staging, main func(context.Con
 	return ran, w.mistake
 }
 
-// broke keeps a mistake of the test, however the script deals with the error.
-func (w *world) broke(err error) error {
+// broke keeps the first mistake of the test, however the script deals with the error; where main ends with it, the
+// error knows the way there.
+func (w *world) broke(err error, main bool) error {
 	var m *script.Mistaken
 	if !errors.As(err, &m) {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mistake = err // the outermost knows where in the script it is
+	if w.mistake == nil || main {
+		w.mistake = err
+	}
 	return &op.Misuse{Err: err}
 }
 

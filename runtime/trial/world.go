@@ -201,7 +201,7 @@ func (w *world) give(ctx context.Context, r *running, b op.Bound, fault *fault, 
 	w.answering.Lock()
 	defer w.answering.Unlock()
 	result, err := fake.Func(ctx, b)
-	return result, w.broke(err)
+	return result, w.broke(err, false)
 }
 
 // unfaked is the mistake of a test that has not said what an op gives.
@@ -210,7 +210,7 @@ func (w *world) unfaked(b op.Bound) error {
 	if b.At == "" {
 		where = ", asked for on undo,"
 	}
-	return w.broke(&script.Mistaken{Err: script.NoFake(b.Spec, where)})
+	return w.broke(&script.Mistaken{Err: script.NoFake(b.Spec, where)}, false)
 }
 
 func (w *world) loseLeases() {
