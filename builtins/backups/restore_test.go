@@ -104,11 +104,12 @@ func TestDamage(t *testing.T) {
 		do       func(t testing.TB, b string) error
 		installs bool
 	}{
-		"bin/app has other content: sha256:": {func(t testing.TB, b string) error { flip(t, b+"/bin/app", 0); return os.Chmod(b+"/bin/app", 0o755) }, false},
-		"etc/a is missing":                   {func(_ testing.TB, b string) error { return os.Remove(b + "/etc/a") }, false},
-		"bin/app has mode 0644, want 0755":   {func(_ testing.TB, b string) error { return os.Chmod(b+"/bin/app", 0o644) }, true},
-		"etc/a has 3 bytes, want 1":          {func(_ testing.TB, b string) error { return os.WriteFile(b+"/etc/a", []byte("123"), 0o640) }, false},
-		"log/evil was added":                 {func(_ testing.TB, b string) error { return os.WriteFile(b+"/log/evil", nil, 0o644) }, true},
+		"bin/app has other content: sha256:":           {func(t testing.TB, b string) error { flip(t, b+"/bin/app", 0); return os.Chmod(b+"/bin/app", 0o755) }, false},
+		".runner-config/prod.config has other content": {func(t testing.TB, b string) error { flip(t, b+"/.runner-config/prod.config", 0); return nil }, false},
+		"etc/a is missing":                             {func(_ testing.TB, b string) error { return os.Remove(b + "/etc/a") }, false},
+		"bin/app has mode 0644, want 0755":             {func(_ testing.TB, b string) error { return os.Chmod(b+"/bin/app", 0o644) }, true},
+		"etc/a has 3 bytes, want 1":                    {func(_ testing.TB, b string) error { return os.WriteFile(b+"/etc/a", []byte("123"), 0o640) }, false},
+		"log/evil was added":                           {func(_ testing.TB, b string) error { return os.WriteFile(b+"/log/evil", nil, 0o644) }, true},
 		"link leads to bin/app, want etc/a": {func(_ testing.TB, b string) error {
 			return errors.Join(os.Remove(b+"/link"), os.Symlink("bin/app", b+"/link"))
 		}, true},

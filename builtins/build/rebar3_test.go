@@ -279,3 +279,33 @@ func TestRealTests(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// What is built is named by the source as it was when the building began, not when the waiting did.
+func TestSourceChangesWhileWaiting(t *testing.T) {
+	h := newHost(t, map[string]string{"src": "1"})
+	other := &plan{what: "other"}
+	_, err := open(h).alone(t.Context(), other, time.Minute)
+	must(t, err)
+	c := Command{Argv: []string{"cp", "src", "out"}, Output: "out", Version: "1", Timeout: defaultTimeout, Key: "run/1"}
+	ctx := op.WithSpeaker(t.Context(), &whenWaiting{then: func() { write(t, h, "src", "2"); other.hold.Close() }})
+	a, err := c.Do(ctx, h)
+	if b, _ := os.ReadFile(a.Path); err != nil || string(b) != "2" {
+		t.Errorf("built %q, %v", b, err)
+	}
+	write(t, h, "src", "1")
+	if a, found := performed(t, h, c); found {
+		b, _ := os.ReadFile(a.Path)
+		t.Errorf("found %s for 1", b)
+	}
+}
+
+type whenWaiting struct {
+	op.Silent
+	then func()
+}
+
+func (w *whenWaiting) Waiting(what string, _ time.Time) {
+	if strings.HasPrefix(what, "another run") {
+		w.then()
+	}
+}

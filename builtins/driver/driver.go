@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
@@ -95,9 +94,13 @@ func merged(a, b map[string]secret.Text) map[string]secret.Text {
 
 // configuration is the file that was installed with a release as its configuration, "" where none was.
 func configuration(h *host.Host, release string) string {
-	entries, err := h.Files.ReadDir(filepath.Join(release, layout.ConfigDir))
+	entries, err := h.Files.ReadDir(filepath.Join(release, ConfigDir))
 	if err != nil || len(entries) != 1 {
 		return ""
 	}
-	return filepath.Join(release, layout.ConfigDir, entries[0].Name())
+	return filepath.Join(release, ConfigDir, entries[0].Name())
 }
+
+// ConfigDir is the folder inside a release that holds its configuration. It is layout's too: a test of releases compares
+// them, since neither package may import the other.
+const ConfigDir = ".runner-config"

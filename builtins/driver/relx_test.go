@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 )
@@ -130,7 +129,7 @@ func TestCookie(t *testing.T) {
 
 func TestConfiguration(t *testing.T) {
 	p := relxPlace(t, "")
-	dir := filepath.Join(p.root, "releases", "000001", layout.ConfigDir)
+	dir := filepath.Join(p.root, "releases", "000001", ConfigDir)
 	p.must(os.Mkdir(dir, 0o755))
 	p.must(os.WriteFile(filepath.Join(dir, "production.config"), nil, 0o644))
 	for name, s := range map[string]Service{"RELX_CONFIG_PATH": relx(t), "CONFIG_FILE": process("bin/app")} {

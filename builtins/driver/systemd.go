@@ -75,7 +75,7 @@ func (s Systemd) Unit(h *host.Host, root, release string, key op.Key) (Unit, err
 		u, err = s.process().Unit(h, root, release, key)
 	}
 	u.Argv, u.User = s.argv(), s.User // systemd makes the process theirs, whoever deploys
-	u.Systemd = &Manager{Unit: s.Name, File: s.File(h.Abs(root))}
+	u.Systemd = &Supervisor{Unit: s.Name, File: s.File(h.Abs(root))}
 	return u, err
 }
 

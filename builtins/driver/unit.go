@@ -25,7 +25,7 @@ type Unit struct {
 	User    string      `json:"user,omitempty"`
 	Private string      `json:"private,omitempty"` // a folder that nobody else may read, made for the user before the start
 	Logs    string      `json:"logs,omitempty"`    // one that others may
-	Systemd *Manager    `json:"systemd,omitempty"` // who runs it, where that is not runner
+	Systemd *Supervisor `json:"systemd,omitempty"` // who runs it, where that is not runner
 	Key     op.Key      `json:"key"`               // of the op that made it
 
 	cookie string // the root's, where it is new

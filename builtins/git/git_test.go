@@ -251,8 +251,9 @@ func TestSubmodule(t *testing.T) {
 		t.Errorf("clean: %+v", s)
 	}
 	r.write("sub/new", "x")
-	if s := r.status(); len(s.Files) != 1 || s.Files[0] != (File{Path: "sub", State: "modified"}) {
-		t.Errorf("new file in it: %+v", s)
+	r.write("top", "x")
+	if s := r.status(); len(s.Files) != 2 || s.Files[0] != (File{Path: "sub", State: "modified"}) || s.Files[1].State != "untracked" {
+		t.Errorf("new file in it, and beside it: %+v", s)
 	}
 }
 

@@ -38,7 +38,7 @@ func (r *repo) bytes() (out string) {
 }
 
 func TestOps(t *testing.T) {
-	one, dirty := []string{"git", "commit", "--allow-empty", "-qm", "one"}, []string{"sh", "-c", "echo >f; git add f; git commit -qm f; sleep 0.02; touch f; echo >g"}
+	one, dirty := []string{"git", "commit", "--allow-empty", "-qm", "one"}, []string{"sh", "-c", "echo >f; git add f; git commit -qm f; touch -d 2020-01-01 f; echo >g"}
 	git, err := exec.LookPath("git")
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,6 @@ func (s Status) Do(ctx context.Context, h *host.Host) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("cannot read the state of %s: %w", h.Project, err)
 	}
-	state.Clean = state.Clean && !cut
 	return state, nil
 }
 

@@ -107,6 +107,9 @@ func TestLockByItsProcess(t *testing.T) {
 	if pid, held := locker(&blind, name, info, c.Process.Pid); !held || pid != c.Process.Pid {
 		t.Errorf("%d, %v", pid, held)
 	}
+	open, err := os.Open(name)
+	must(t, err)
+	defer open.Close()
 	if pid, held := locker(&blind, name, info, os.Getpid()); held {
 		t.Errorf("%d holds it", pid)
 	}
@@ -166,7 +169,7 @@ func FuzzLocks(f *testing.F) {
 }
 
 func TestWaitersHoldNothing(t *testing.T) {
-	got := flocks("1: FLOCK  ADVISORY  WRITE 123 fe:01:4711 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 124 fe:01:4711 0 EOF\n2: POSIX  ADVISORY  READ 1 00:2f:7 0 EOF\n")
+	got := flocks("1: FLOCK  ADVISORY  WRITE 123 fe:01:4711 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 124 fe:01:4711 0 EOF\n2: POSIX  ADVISORY  READ 1 00:2f:7 0 EOF\n3: OFDLCK ADVISORY  WRITE 5 00:2f:7 0 EOF\n")
 	if len(got) != 1 || got[0] != (flock{123, "fe:01", 4711}) {
 		t.Errorf("%+v", got)
 	}

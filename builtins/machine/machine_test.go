@@ -124,6 +124,7 @@ func TestPortOfAProgramInARelease(t *testing.T) {
 	must(t, os.WriteFile(path, program, 0o755))
 	for _, argv := range [][]string{{path}, {own, "-test.run=x", path}} {
 		c := exec.Command(argv[0], argv[1:]...)
+		c.Args[0] = "app"
 		c.Env = append(os.Environ(), listener+"=1")
 		out, err := c.StdoutPipe()
 		must(t, err, c.Start())

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/host"
 )
 
@@ -14,7 +16,6 @@ type small struct {
 }
 
 func (s small) Space(string) (host.Space, error) { return s.left, nil }
-
 
 func TestFits(t *testing.T) {
 	s := newSite(t)
@@ -39,5 +40,11 @@ func TestFits(t *testing.T) {
 		if got := fits(Fits{Root: s.root, Artifact: a, Copies: 2}); want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%v: %q, want %q", left, got, want)
 		}
+	}
+}
+
+func TestConfigDirIsOne(t *testing.T) {
+	if driver.ConfigDir != layout.ConfigDir {
+		t.Errorf("%s and %s", driver.ConfigDir, layout.ConfigDir)
 	}
 }

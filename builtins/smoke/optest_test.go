@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/optest"
@@ -55,9 +57,19 @@ func answering(takes time.Duration, tests ...Test) func(testing.TB) optest.World
 	}
 }
 
+// services stands for the family of the drivers, which this one's ops take as values.
+func services() builtin.Family {
+	return builtin.NewFamily("service", "", builtin.Global(driver.Process{}))
+}
+
 func TestOps(t *testing.T) {
-	optest.Run(t, optest.Suite{Family: Family, Worlds: optest.Worlds{
-		"run":             answering(0, page("/health"), timed(time.Second, 3), program("true")),
+	bin := buildMcpd(t)
+	optest.Run(t, optest.Suite{Family: Family, Others: []builtin.Family{services()}, Worlds: optest.Worlds{
+		"run": answering(0, page("/health"), timed(time.Second, 3), program("true")),
+		"rehearse": func(t testing.TB) optest.World {
+			s := &stage{t, machine(t), bin}
+			return optest.World{Host: s.h, Params: s.rehearse(nil, page("/health")), Snapshot: func() string { return "" }}
+		},
 		"run: it is slow": answering(1200*time.Millisecond, page("/health"), timed(5*time.Second, 1), program("sleep", "1.2")),
 	}})
 }

@@ -75,11 +75,11 @@ func (r Rehearse) Do(ctx context.Context, h *host.Host) (Rehearsal, error) {
 	if err := host.RemoveAll(h.Files, trial); err != nil { // left by a run that was killed
 		return Rehearsal{}, fmt.Errorf("cannot rehearse: %w", host.Plainly(err))
 	}
+	var out Rehearsal
 	unit, err := r.lay(ctx, h, trial)
-	if err != nil {
-		return Rehearsal{}, err
+	if err == nil {
+		out, err = r.play(ctx, h, unit)
 	}
-	out, err := r.play(ctx, h, unit)
 	return out, errors.Join(err, host.RemoveAll(h.Files, trial))
 }
 

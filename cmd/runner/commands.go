@@ -27,7 +27,7 @@ func commands() []command {
 		{"plan", "SCRIPT [ENVIRONMENT] [ARGS]", "show what a run would do, and do nothing", (*program).planScript},
 		{"test", "[PATHS] [-run REGEXP] [-cover]", "run the tests of scripts, against fakes", (*program).testScripts},
 		{"undo", "ENVIRONMENT [RUN]", "take back the last run that is not committed", (*program).undoRun},
-		{"hold", "ENVIRONMENT [REASON]", "let no run change an environment; without a reason, say who does", (*program).holdTarget},
+		{"hold", "ENVIRONMENT [--until TIME] [REASON]", "let no run change an environment; without a reason, say who does", (*program).holdTarget},
 		{"unhold", "ENVIRONMENT", "end a hold", (*program).unholdTarget},
 		{"runs", "[ENVIRONMENT]", "list the runs of this machine, or of an environment", (*program).listRuns},
 		{"log", "RUN", "show a run again", (*program).showLog},

@@ -55,11 +55,6 @@ func (p *program) complete(words []string) int {
 	defer cancel()
 	done := make(chan []candidate, 1)
 	go func() { // ends with the process, where it is too late
-		defer func() {
-			if recover() != nil {
-				done <- nil
-			}
-		}()
 		done <- (&completion{p, ctx}).candidates(words)
 	}()
 	select {

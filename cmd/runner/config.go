@@ -136,8 +136,9 @@ func readObject(wire []byte) (datum, error) {
 		if err != nil {
 			return datum{}, err
 		}
-		item.name = name.(string)
-		d.items = append(d.items, item)
+		if item.name = name.(string); item.open != "{" || len(item.items) > 0 {
+			d.items = append(d.items, item)
+		}
 	}
 	if len(d.items) > 0 && d.items[0].name == "kind" {
 		var kind struct{ Kind string }

@@ -190,7 +190,7 @@ func (r *testReport) json(v any) {
 
 func (r *testReport) fileJSON(f trial.File) {
 	for _, t := range f.Tests {
-		line := map[string]any{"event": "test", "file": f.Name, "test": t.Name, "seconds": t.Seconds, "passed": t.Failure == nil}
+		line := map[string]any{"event": "test", "file": f.Name, "test": t.Name, "seconds": t.Seconds, "ok": t.Failure == nil}
 		if t.Kills > 0 {
 			line["kills"] = t.Kills
 		}
@@ -204,7 +204,7 @@ func (r *testReport) fileJSON(f trial.File) {
 		}
 		r.json(line)
 	}
-	line := map[string]any{"event": "file", "file": f.Name, "seconds": f.Seconds, "tests": len(f.Tests), "passed": f.Mistake == nil && f.Failed() == 0}
+	line := map[string]any{"event": "file", "file": f.Name, "seconds": f.Seconds, "tests": len(f.Tests), "ok": f.Mistake == nil && f.Failed() == 0}
 	if f.Mistake != nil {
 		problem(line, *f.Mistake)
 	}

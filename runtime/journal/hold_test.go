@@ -142,6 +142,10 @@ func TestHoldKilledAtEveryCallThenPowerLoss(t *testing.T) {
 			if n < 10 {
 				t.Errorf("the whole work are %d calls", n)
 			}
+			v.Crash()
+			if got, err := h.Hold(t.Context()); err != nil || got != nil {
+				t.Errorf("behind its end the hold is %+v (%v)", got, err)
+			}
 			return
 		}
 		t.Run(fmt.Sprint(n, " behind step ", done), func(t *testing.T) {

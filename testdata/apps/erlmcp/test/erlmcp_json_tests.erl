@@ -12,7 +12,7 @@ decode_test_() ->
 garbage_test_() ->
     [?_assertEqual({error, invalid}, erlmcp_json:decode(Text)) || Text <- [
         <<>>, <<"{">>, <<"[1,]">>, <<"{\"a\"}">>, <<"01">>, <<"1 2">>, <<"\"", 10, "\"">>, <<"\"", 255, "\"">>,
-        <<"\"\\ud800\"">>, <<"{a: 1}">>, binary:copy(<<"[">>, 100)
+        <<"\"\\ud800\"">>, <<"{a: 1}">>, <<(binary:copy(<<"[">>, 100))/binary, (binary:copy(<<"]">>, 100))/binary>>
     ]].
 
 encode_test() ->

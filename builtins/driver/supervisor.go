@@ -16,8 +16,8 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// Manager is systemd, which runs a unit.
-type Manager struct {
+// Supervisor is systemd, which runs a unit.
+type Supervisor struct {
 	Unit string `json:"unit"` // its name
 	File string `json:"file"` // what its unit file must say
 }
@@ -37,7 +37,7 @@ func systemctl(root bool, words ...string) []string {
 	return argv
 }
 
-func (m Manager) call(ctx context.Context, h *host.Host, words ...string) (string, error) {
+func (m Supervisor) call(ctx context.Context, h *host.Host, words ...string) (string, error) {
 	var out, said bytes.Buffer
 	cmd := host.Cmd{Argv: systemctl(os.Geteuid() == 0, words...), Dir: "/", Env: h.Env, Stdout: &out, Stderr: &said}
 	exit, err := h.Procs.Run(ctx, cmd, nil)
@@ -71,7 +71,7 @@ func parseState(text string) state {
 	return s
 }
 
-func (m Manager) state(ctx context.Context, h *host.Host) (state, error) {
+func (m Supervisor) state(ctx context.Context, h *host.Host) (state, error) {
 	ctx, cancel := h.Clock.Timeout(ctx, answering, errors.New("systemd does not answer within "+answering.String()))
 	defer cancel()
 	out, err := m.call(ctx, h, "show", "--property=ActiveState,MainPID", m.Unit)
@@ -79,7 +79,7 @@ func (m Manager) state(ctx context.Context, h *host.Host) (state, error) {
 }
 
 // place makes the unit file say what it must, which root alone may do.
-func (m Manager) place(ctx context.Context, h *host.Host) error {
+func (m Supervisor) place(ctx context.Context, h *host.Host) error {
 	name := filepath.Join(unitFolder, m.Unit)
 	b, err := host.ReadFile(h.Files, name, maxRecord)
 	if err == nil && string(b) == m.File {
@@ -99,7 +99,7 @@ func (m Manager) place(ctx context.Context, h *host.Host) error {
 }
 
 // environment writes the variables of a unit for systemd (systemd.exec(5), EnvironmentFile).
-func (m Manager) environment(h *host.Host, root string, env []string) error {
+func (m Supervisor) environment(h *host.Host, root string, env []string) error {
 	var b strings.Builder
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
@@ -109,7 +109,7 @@ func (m Manager) environment(h *host.Host, root string, env []string) error {
 }
 
 // start starts a unit. That it is to run is on record before.
-func (m Manager) start(ctx context.Context, h *host.Host, root string, u Unit, record func() error) error {
+func (m Supervisor) start(ctx context.Context, h *host.Host, root string, u Unit, record func() error) error {
 	if err := m.place(ctx, h); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (m Manager) start(ctx context.Context, h *host.Host, root string, u Unit, r
 }
 
 // stop stops it. It returns when nothing of the unit runs.
-func (m Manager) stop(ctx context.Context, h *host.Host, grace time.Duration) error {
+func (m Supervisor) stop(ctx context.Context, h *host.Host, grace time.Duration) error {
 	limit := grace + answering
 	op.Waiting(ctx, m.Unit+" to stop", h.Clock.Now().Add(limit))
 	ctx, cancel := h.Clock.Timeout(ctx, limit, fmt.Errorf("%s does not stop within %s", m.Unit, limit))
@@ -134,7 +134,7 @@ func (m Manager) stop(ctx context.Context, h *host.Host, grace time.Duration) er
 }
 
 // tail is the last n lines that a unit has logged.
-func (m Manager) tail(ctx context.Context, h *host.Host, n int) (string, error) {
+func (m Supervisor) tail(ctx context.Context, h *host.Host, n int) (string, error) {
 	var out bytes.Buffer
 	argv := []string{"journalctl", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + m.Unit}
 	exit, err := h.Procs.Run(ctx, host.Cmd{Argv: argv, Dir: "/", Env: h.Env, Stdout: &out, Stderr: &out}, nil)

@@ -1,0 +1,190 @@
+package artifact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// many is a folder of n files of some KB.
+func many(t *testing.T, dir string, n int) string {
+	t.Helper()
+	for i := range n {
+		name := filepath.Join(dir, fmt.Sprintf("d%d/f%03d", i%7, i))
+		must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		must(t, os.WriteFile(name, []byte(strings.Repeat(fmt.Sprint(i), 3000)), 0o644))
+	}
+	return dir
+}
+
+// What a copy has read is what Digest reads of the copy: files are read once.
+func TestCopyHashes(t *testing.T) {
+	from, to := many(t, t.TempDir(), 200), filepath.Join(t.TempDir(), "to")
+	tree, err := Find(host.OS{}, from)
+	must(t, err)
+	must(t, tree.Copy(t.Context(), host.OS{}, to))
+	if d, size, err := Digest(host.OS{}, to); d != tree.Digest() || size != tree.Bytes || err != nil {
+		t.Errorf("copied %s of %d bytes, and there is %s of %d: %v", tree.Digest(), tree.Bytes, d, size, err)
+	}
+}
+
+// Whatever the umask, what is copied has the modes of its source, and can be deleted by its owner.
+func TestCopyKeepsModes(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
+	for name, mode := range map[string]os.FileMode{"a": 0o777, "b": 0o400, "c": 0o666, "d": 0o000} {
+		must(t, os.WriteFile(filepath.Join(from, name), nil, 0o600))
+		must(t, os.Mkdir(filepath.Join(from, "in-"+name), 0o700))
+		must(t, os.Chmod(filepath.Join(from, name), mode))
+		must(t, os.Chmod(filepath.Join(from, "in-"+name), mode|0o500))
+	}
+	old := syscall.Umask(0o027)
+	err := Copy(t.Context(), host.OS{}, from, to)
+	syscall.Umask(old)
+	must(t, err)
+	must(t, Walk(host.OS{}, from, func(rel string, want fs.FileInfo) error {
+		got, err := os.Stat(filepath.Join(to, rel))
+		if wanted := want.Mode() | map[bool]os.FileMode{true: 0o700}[want.IsDir()]; err == nil && got.Mode() != wanted {
+			t.Errorf("%s has mode %v, want %v", rel, got.Mode(), wanted)
+		}
+		return err
+	}))
+}
+
+func TestCopySurvivesPowerLoss(t *testing.T) {
+	dir := t.TempDir()
+	from := many(t, filepath.Join(dir, "from"), 30)
+	must(t, os.Mkdir(filepath.Join(from, "empty"), 0o750))
+	must(t, os.Symlink("d0", filepath.Join(from, "link")))
+	v := hosttest.NewVolatile(t, dir)
+	must(t, Copy(t.Context(), v, from, filepath.Join(dir, "to")))
+	want := digest(t, v, from)
+	must(t, v.SyncDir(dir)) // its name is the caller's part
+	v.Crash()
+	if d := digest(t, v, filepath.Join(dir, "to")); d != want {
+		t.Error("what was copied is not on the disk")
+	}
+}
+
+// hears counts progress, and stops the copy at its first word.
+type hears struct {
+	op.Silent
+	words atomic.Int64
+	stop  func()
+}
+
+func (h *hears) Progress(done, total int64, unit string) {
+	if done > total || unit != "bytes" {
+		panic(fmt.Sprint(done, total, unit))
+	}
+	if h.words.Add(1) == 1 && h.stop != nil {
+		h.stop()
+	}
+}
+
+func TestCopyEndsWhenTold(t *testing.T) {
+	from := many(t, t.TempDir(), 1000)
+	h := &hears{}
+	must(t, Copy(op.WithSpeaker(t.Context(), h), host.OS{}, from, filepath.Join(t.TempDir(), "to")))
+	if n := h.words.Load(); n < 10 || n > 100 {
+		t.Errorf("%d words", n)
+	}
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	h = &hears{stop: func() { cancel(stop) }}
+	to := filepath.Join(t.TempDir(), "to")
+	if err := Copy(op.WithSpeaker(ctx, h), host.OS{}, from, to); !errors.Is(err, stop) {
+		t.Errorf("told to stop: %v", err)
+	}
+	made, _ := filepath.Glob(to + "/*/*")
+	if len(made) > 200 {
+		t.Errorf("told to stop, it went on to %d files", len(made))
+	}
+}
+
+// clones counts the files that share their blocks.
+type clones struct {
+	host.OS
+	made atomic.Int64
+}
+
+func (c *clones) Clone(from, to string, perm fs.FileMode) error {
+	err := c.OS.Clone(from, to, perm)
+	if err == nil {
+		c.made.Add(1)
+	}
+	return err
+}
+
+// On a file system that can, no byte is copied; what is then written to one is not in the other.
+func TestCopyClones(t *testing.T) {
+	if _, err := exec.LookPath("mkfs.btrfs"); err != nil || os.Getuid() != 0 {
+		t.Skip("needs root and mkfs.btrfs")
+	}
+	dir := t.TempDir()
+	image, at := filepath.Join(dir, "image"), filepath.Join(dir, "at")
+	must(t, os.Mkdir(at, 0o755))
+	must(t, os.WriteFile(image, nil, 0o600))
+	must(t, os.Truncate(image, 256<<20))
+	for _, argv := range [][]string{{"mkfs.btrfs", "-q", image}, {"mount", "-o", "loop", image, at}} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("%v: %v %s", argv, err, out)
+		}
+	}
+	t.Cleanup(func() { exec.Command("umount", at).Run() })
+	from, to := many(t, filepath.Join(at, "from"), 100), filepath.Join(at, "to")
+	must(t, os.Chmod(filepath.Join(from, "d0/f000"), 0o444))
+	c := &clones{}
+	tree, err := Find(c, from)
+	must(t, err)
+	must(t, tree.Copy(t.Context(), c, to))
+	if c.made.Load() != 100 {
+		t.Errorf("%d of 100 files were cloned", c.made.Load())
+	}
+	if d := digest(t, c, to); d != tree.Digest() || d != digest(t, c, from) {
+		t.Errorf("copied as %s, there is %s", tree.Digest(), d)
+	}
+	if info, err := os.Stat(filepath.Join(to, "d0/f000")); err != nil || info.Mode() != 0o444 {
+		t.Errorf("the mode is %v, %v", info.Mode(), err)
+	}
+	must(t, os.WriteFile(filepath.Join(from, "d1/f001"), []byte("new"), 0o644))
+	if d := digest(t, c, to); d != tree.Digest() {
+		t.Error("what is written to the one is in the other")
+	}
+}
+
+// A file that is cut off while it is read still gives the bytes that were announced of it, and a file that vanishes none.
+func TestStreamOfWhatChanges(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat(name, 1000)), 0o644))
+	}
+	tree, err := FindLive(host.OS{}, dir)
+	must(t, err)
+	got := map[string]string{}
+	must(t, tree.Stream(t.Context(), host.OS{}, func(e host.Entry, in io.Reader) error {
+		must(t, os.Truncate(filepath.Join(dir, "a"), 10))
+		os.Remove(filepath.Join(dir, "b"))
+		digest, size, err := Sum(in)
+		got[e.Path] = digest
+		if size != e.Size || size != 1000 {
+			t.Errorf("%s: announced as %d bytes, it gives %d", e.Path, e.Size, size)
+		}
+		return err
+	}))
+	if len(tree.Entries) != 2 || tree.Entries[0].SHA256 != got["a"] || tree.Entries[1].SHA256 != got["c"] || got["b"] != "" {
+		t.Errorf("%+v, of %v", tree.Entries, got)
+	}
+}
