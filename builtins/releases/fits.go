@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/erlmcp/runner/builtins/artifact"
 	"github.com/erlmcp/runner/builtins/layout"
@@ -32,7 +34,7 @@ func (f Fits) Do(_ context.Context, h *host.Host) ([]string, error) {
 	r := layout.At(h, f.Root)
 	var problems []string
 	here := runtime.GOOS + "/" + runtime.GOARCH
-	if p := f.Artifact.Platform; p != "" && p != "any" && p != here {
+	if p := f.Artifact.Platform; p != "" && p != "any" && !slices.Contains(strings.Split(p, ","), here) {
 		problems = append(problems, fmt.Sprintf("%s %s is built for %s, and this machine is %s", f.Artifact.Name, f.Artifact.Version, p, here))
 	}
 	t, err := artifact.Find(h.Files, h.Abs(f.Artifact.Path))

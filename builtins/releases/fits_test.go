@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -32,6 +33,10 @@ func TestFits(t *testing.T) {
 	a.Platform = "plan9/mips"
 	if got := fits(Fits{Root: s.root, Artifact: a, Copies: 2}); !strings.Contains(got, "is built for plan9/mips, and this machine is ") {
 		t.Errorf("another platform: %s", got)
+	}
+	a.Platform = "plan9/mips," + runtime.GOOS + "/" + runtime.GOARCH
+	if got := fits(Fits{Root: s.root, Artifact: a, Copies: 2}); got != "" {
+		t.Errorf("one of its platforms: %s", got)
 	}
 	a.Platform = "any"
 	under := s.h.Files

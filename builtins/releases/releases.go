@@ -25,7 +25,7 @@ func Family(h *host.Host) builtin.Family {
 		op.Undo(h, Unaccept{}),
 		op.Watch(h, Current{}),
 		op.Read(h, List{}),
-		op.Read(h, Fits{Copies: 2}),
+		op.Watch(h, Fits{Copies: 2}),
 		op.Final(h, Prune{Keep: 5, KeepFailed: 3}, "deleted releases cannot be brought back"),
 	)
 }

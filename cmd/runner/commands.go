@@ -26,6 +26,7 @@ func commands() []command {
 		{"run", "SCRIPT [ENVIRONMENT] [ARGS]", "run a script; the word run may be left out", (*program).runScript},
 		{"plan", "SCRIPT [ENVIRONMENT] [ARGS]", "show what a run would do, and do nothing", (*program).planScript},
 		{"test", "[PATHS] [-run REGEXP] [-cover]", "run the tests of scripts, against fakes", (*program).testScripts},
+		{"doctor", "ENVIRONMENT", "look at an environment, and say what is wrong with it", (*program).doctor},
 		{"undo", "ENVIRONMENT [RUN]", "take back the last run that is not committed", (*program).undoRun},
 		{"hold", "ENVIRONMENT [--until TIME] [REASON]", "let no run change an environment; without a reason, say who does", (*program).holdTarget},
 		{"unhold", "ENVIRONMENT", "end a hold", (*program).unholdTarget},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins"
 	"github.com/erlmcp/runner/builtins/project"
+	secrets "github.com/erlmcp/runner/builtins/secret"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/journal"
@@ -52,7 +53,7 @@ func (p *program) surround(dir, state string) (*surroundings, error) {
 		Files: host.OS{}, Procs: host.Linux{Boot: boot}, Net: host.Internet{}, Clock: host.SystemClock{},
 		Project: dir, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
 	})
-	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Scrubber: &secret.Scrubber{}}
+	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Run: secrets.Program(s.host), Scrubber: &secret.Scrubber{}}
 	s.families = builtins.Families(s.host)
 	s.registry, err = builtins.Registry(s.families)
 	return s, err

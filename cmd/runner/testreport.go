@@ -59,23 +59,33 @@ func (r *testReport) test(t trial.Test) {
 	if t.Failure == nil {
 		if r.Verbose {
 			r.say("--- PASS: %s (%.2fs)\n", t.Name, t.Seconds)
+			r.printed(t)
 			if t.Kills > 0 {
 				r.say("    killed %d times, and recovered each time\n", t.Kills)
 			}
 		}
 		return
 	}
-	r.say("--- FAIL: %s (%.2fs)\n%s", t.Name, t.Seconds, indented(t.Failure.Report.String()))
+	r.say("--- FAIL: %s (%.2fs)\n", t.Name, t.Seconds)
+	r.printed(t)
+	r.say("%s", indented(t.Failure.Report.String()))
 	if r.Verbose && t.Failure.Report.Backtrace != "" {
 		r.say("%s", indented("backtrace:\n"+indented(t.Failure.Report.Backtrace)))
 	}
 	runs := t.Failure.Runs
 	if over := len(runs) - 1; over > 0 && !r.Verbose {
-		r.say("    (%d runs before, shown by -v)\n", over)
+		r.say("    (%s before, shown by -v)\n", several(over, "run"))
 		runs = runs[over:]
 	}
 	for _, run := range runs {
 		r.say("%s", indented(described(run)))
+	}
+}
+
+// printed is what the test itself printed.
+func (r *testReport) printed(t trial.Test) {
+	for _, text := range t.Said {
+		r.say("%s", indented(text))
 	}
 }
 
@@ -193,6 +203,9 @@ func (r *testReport) fileJSON(f trial.File) {
 		line := map[string]any{"event": "test", "file": f.Name, "test": t.Name, "seconds": t.Seconds, "ok": t.Failure == nil}
 		if t.Kills > 0 {
 			line["kills"] = t.Kills
+		}
+		if len(t.Said) > 0 {
+			line["printed"] = t.Said
 		}
 		if t.Failure != nil {
 			problem(line, t.Failure.Report)

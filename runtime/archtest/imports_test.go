@@ -100,7 +100,7 @@ func heavy(dir, path string) bool {
 	}
 	for _, at := range []struct{ prefix, dirs string }{
 		{"golang.org/x/sys/", "builtins cmd runtime"}, {"golang.org/x/sync/", "runtime builtins"}, {"golang.org/x/term", "cmd"},
-		{"github.com/alecthomas/kong", "cmd runtime/script"}, {"go.starlark.net/", "runtime/builtin runtime/script"},
+		{"github.com/klauspost/compress", "builtins"}, {"github.com/alecthomas/kong", "cmd runtime/script"}, {"go.starlark.net/", "runtime/builtin runtime/script"},
 	} {
 		if strings.HasPrefix(path, at.prefix) {
 			return !slices.ContainsFunc(strings.Fields(at.dirs), func(d string) bool { return under(dir, d) })

@@ -144,12 +144,26 @@ func (c *core) target(args starlark.Tuple, kwargs []starlark.Tuple) (string, any
 	return "", nil, op.Hint(fmt.Errorf("environment: want an environment, got %s", given.Type()), "main(environment) is given one by its name")
 }
 
+// isKnown is known(value): False for what a plan does not know.
+func isKnown(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "value", &v); err != nil {
+		return nil, err
+	}
+	_, unknown := v.(builtin.Unknown)
+	return starlark.Bool(!unknown), nil
+}
+
 func (c *core) print(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	text, err := joined(args, kwargs)
 	if err != nil {
 		return nil, err
 	}
 	f := flowOf(t)
+	if f.test != nil {
+		f.test.trial.Say(text, position(t))
+		return starlark.None, nil
+	}
 	if err := f.mayAct("print"); err != nil {
 		return nil, err
 	}

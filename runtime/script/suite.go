@@ -80,10 +80,9 @@ func (s *Suite) Test(ctx context.Context, name string, trial Trial) error {
 	i := slices.IndexFunc(s.tests, func(f *starlark.Function) bool { return f.Name() == name })
 	s.budget = newBudget(s.options.Limits)
 	err := s.watched(ctx, func(ctx context.Context) error {
-		f := &flow{ctx: ctx, script: s.Script, test: true}
-		th, stop := s.thread(f, name)
-		defer stop()
 		t := &testValue{suite: s, trial: trial, kinds: builtin.NewKinds(s.options.Families)}
+		th, stop := s.thread(&flow{ctx: ctx, script: s.Script, test: t}, name)
+		defer stop()
 		_, err := call1(th, s.tests[i], starlark.Tuple{t}, nil)
 		return err
 	})

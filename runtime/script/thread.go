@@ -17,10 +17,10 @@ import (
 type flow struct {
 	ctx    context.Context
 	script *Script
-	run    Run    // nil while loading
-	branch string // "7/web/"
-	pure   string // the op that the thread's function was given to: nothing may have an effect
-	test   bool   // a test, outside of a run
+	run    Run        // nil while loading
+	branch string     // "7/web/"
+	pure   string     // the op that the thread's function was given to: nothing may have an effect
+	test   *testValue // of a test, outside of a run
 }
 
 const flowKey = "flow"
@@ -159,7 +159,7 @@ func (f *flow) mayAct(name string) error {
 	switch {
 	case f.pure != "":
 		return fmt.Errorf("%s has an effect and is called in a function given to %s", name, f.pure)
-	case f.test:
+	case f.test != nil:
 		return op.Hint(fmt.Errorf("%s has an effect and is called outside of a run", name), "call it in a function of the test: t.call(fn)")
 	case f.run == nil:
 		return op.Hint(fmt.Errorf("%s has an effect and is called while loading", name), "call it inside main")

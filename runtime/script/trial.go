@@ -20,6 +20,8 @@ type Trial interface {
 	Run(ctx context.Context, s Staging, main func(ctx context.Context, run Run) error) (Ran, error)
 	// KillEverywhere performs main, and each time that the test is called again stops it dead at another moment.
 	KillEverywhere(ctx context.Context, s Staging, allow []string, main func(ctx context.Context, run Run) error) error
+	// Say is what the test itself prints.
+	Say(text, at string)
 	Now() time.Time
 	Advance(d time.Duration)
 }

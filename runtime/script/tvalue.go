@@ -65,7 +65,7 @@ func passing[P any](name string, positional int, do func(*testValue, *starlark.T
 		if err != nil {
 			return nil, err
 		}
-		if f := flowOf(th); !f.test || f.pure != "" {
+		if f := flowOf(th); f.test == nil || f.pure != "" {
 			return nil, errors.New("there is a run already: it is called by a test alone")
 		}
 		return do(t, th, p, args[n:], theirs)
@@ -169,7 +169,7 @@ func (t *testValue) answer(s *op.Spec, fn starlark.Callable, outer context.Conte
 	n := 0
 	return func(_ context.Context, b op.Bound) (any, error) {
 		n++
-		th, stop := t.suite.thread(&flow{ctx: outer, script: t.suite.Script, test: true, pure: "t.fake"}, "fake")
+		th, stop := t.suite.thread(&flow{ctx: outer, script: t.suite.Script, test: t, pure: "t.fake"}, "fake")
 		defer stop()
 		call := builtin.NewStruct(starlark.StringDict{"op": starlark.String(s.FullName()), "args": t.kinds.Starlark(b.Params), "n": starlark.MakeInt(n)})
 		v, err := call1(th, fn, starlark.Tuple{call}, nil)

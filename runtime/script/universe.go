@@ -28,7 +28,7 @@ func universe(s *Script) starlark.StringDict {
 	for name, f := range map[string]builtinFunc{
 		"stage": core.stage, "lease": core.lease, "commit": core.commit, "confirm": core.confirm,
 		"on_undo": core.onUndo, "attempt": core.attempt, "parallel": core.parallel,
-		"print": core.print, "fail": fail, "struct": builtin.MakeStruct,
+		"print": core.print, "fail": fail, "known": isKnown, "struct": builtin.MakeStruct,
 		"str": str, "repr": repr, "int": toInt,
 		equalName: equal, truthName: truth, memberName: member, textName: text, operandName: operand,
 	} {

@@ -47,7 +47,8 @@ func (f File) Failed() int {
 type Test struct {
 	Name    string
 	Seconds float64
-	Kills   int // how often kill_everywhere killed
+	Kills   int      // how often kill_everywhere killed
+	Said    []string // what the test itself printed, with its places
 	Failure *Failure
 }
 
@@ -98,6 +99,7 @@ func (c *Config) test(ctx context.Context, suite *script.Suite, name string) Tes
 		w, failure = c.once(ctx, suite, name, kill{at: at, complete: first.kill.complete})
 		found = append(found, w.kill.found...)
 	}
+	out.Said = first.said
 	if failure == nil && len(found) > 0 {
 		failure = &Failure{Report: reported(suite, found, out.Kills)}
 	}

@@ -29,6 +29,7 @@ type world struct {
 	marked  int
 	runs    []*running
 	mistake error // in the test
+	said    []string
 	kill    kill
 }
 
@@ -100,6 +101,13 @@ func (w *world) Fault(f script.Fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults = append(w.faults, &fault{Fault: f})
+}
+
+// Say implements script.Trial.
+func (w *world) Say(text, at string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, at+": "+text)
 }
 
 // Now implements script.Trial.
