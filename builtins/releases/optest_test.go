@@ -98,6 +98,7 @@ func TestOps(t *testing.T) {
 			}),
 			"current":                 on(linked, func(s *site) any { return Current{Root: s.root} }),
 			"current: nothing serves": on(newSite, func(s *site) any { return Current{Root: s.root} }),
+			"serves":                  on(marked, func(s *site) any { return Serves{Root: s.root, Artifact: s.app("1.0.0")} }),
 			"fits":                    on(marked, func(s *site) any { return Fits{Root: s.root, Artifact: s.app("1.0.0"), Copies: 2} }),
 			"list":                    on(marked, func(s *site) any { return List{Root: s.root} }),
 			"list: nothing is there":  on(newSite, func(s *site) any { return List{Root: s.root} }),

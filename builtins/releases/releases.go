@@ -24,6 +24,7 @@ func Family(h *host.Host) builtin.Family {
 		op.Change(h, Accept{}),
 		op.Undo(h, Unaccept{}),
 		op.Watch(h, Current{}),
+		op.Watch(h, Serves{}),
 		op.Read(h, List{}),
 		op.Watch(h, Fits{Copies: 2}),
 		op.Final(h, Prune{Keep: 5, KeepFailed: 3}, "deleted releases cannot be brought back"),
