@@ -178,7 +178,7 @@ func sweep(r layout.Root, dir string) error {
 
 // held reports whether an attempt lives; what cannot be looked into may be another user's, and live.
 func held(f host.FS, name string) bool {
-	lock, err := f.Open(filepath.Join(name, "lock"), os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	lock, err := f.Open(filepath.Join(name, "lock"), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 	}

@@ -110,6 +110,14 @@ func unpack(ctx context.Context, f host.FS, b layout.Backup) (have []host.Entry,
 	return have, err
 }
 
+// rights are what of a mode must be as it was. What a folder gives its group is decided by where it lies.
+func rights(m fs.FileMode) fs.FileMode {
+	if m.IsDir() {
+		m &^= 0o070
+	}
+	return m
+}
+
 // compare lists in what a tree differs from its manifest.
 func compare(want, have []host.Entry) (out []string) {
 	found := map[string]host.Entry{}
@@ -130,7 +138,7 @@ func compare(want, have []host.Entry) (out []string) {
 			out = append(out, fmt.Sprintf("%s has %d bytes, want %d", w.Path, e.Size, w.Size))
 		case e.SHA256 != w.SHA256:
 			out = append(out, fmt.Sprintf("%s has other content: %.15s…, want %.15s…", w.Path, e.SHA256, w.SHA256))
-		case e.Mode != w.Mode && e.Mode.Type() != fs.ModeSymlink:
+		case e.Mode.Type() != fs.ModeSymlink && rights(e.Mode) != rights(w.Mode):
 			out = append(out, fmt.Sprintf("%s has mode %04o, want %04o", w.Path, e.Mode.Perm(), w.Mode.Perm()))
 		}
 	}

@@ -74,7 +74,7 @@ func parseState(text string) state {
 func (m Supervisor) state(ctx context.Context, h *host.Host) (state, error) {
 	ctx, cancel := h.Clock.Timeout(ctx, answering, errors.New("systemd does not answer within "+answering.String()))
 	defer cancel()
-	out, err := m.call(ctx, h, "show", "--property=ActiveState,MainPID", m.Unit)
+	out, err := m.call(ctx, h, "show", showing, m.Unit)
 	return parseState(out), err
 }
 

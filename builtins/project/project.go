@@ -3,6 +3,7 @@
 package project
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -92,7 +93,7 @@ type Environment struct {
 	Smoke        []Smoke                `json:"smoke,omitempty" doc:"The tests of what is deployed; their paths are the target's."`
 	Rehearse     bool                   `json:"rehearse,omitempty" doc:"Start each build on a free port, and test it there, before anything is replaced."`
 	Secrets      map[string]secret.Text `json:"secrets,omitempty" doc:"Variables that the service gets beside those of its own."`
-	Base         string                 `json:"base,omitempty" doc:"Where it answers, such as https://erlmcp.example.com; its port on this machine when left out."`
+	Base         string                 `json:"base,omitempty" doc:"Where the smoke tests find it, such as https://erlmcp.example.com; its port on this machine when left out."`
 	Tools        map[string]string      `json:"tools,omitempty" doc:"Programs that a deployment needs, with their lowest versions; \"\" for any."`
 	Certificates []string               `json:"certificates,omitempty" doc:"TLS certificates that must not be about to expire: files, or addresses such as \"erlmcp.example.com:443\"."`
 	Needs        []string               `json:"needs,omitempty" doc:"Addresses that must accept connections before a deployment, such as \"db.internal:5432\"."`
@@ -139,7 +140,7 @@ func (e Environment) Make() (any, error) {
 	if e.Health == nil {
 		return e, nil
 	}
-	probe, ok := e.Health.WithBase(e.Base).(Probe)
+	probe, ok := e.Health.WithBase(cmp.Or(host.base(), e.Base)).(Probe)
 	if !ok {
 		return e, errors.New("health: the probe does not stay one")
 	}

@@ -23,6 +23,7 @@ type program struct {
 	stdout *os.File
 	stderr *os.File
 	now    func() time.Time
+	mask   string // the umask of what it starts
 
 	// For tests, which put faults around the world or watch what happens.
 	wrap     func(*host.Host) *host.Host
@@ -42,7 +43,7 @@ func invoke(args []string, prepare func(*program)) int {
 		return 1
 	}
 	p := &program{args: args, dir: dir, env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		now: host.SystemClock{}.Now, wrap: func(h *host.Host) *host.Host { return h }}
+		now: host.SystemClock{}.Now, mask: host.OpenMask(), wrap: func(h *host.Host) *host.Host { return h }}
 	if prepare != nil {
 		prepare(p)
 	}

@@ -50,7 +50,7 @@ func (p *program) surround(dir, state string) (*surroundings, error) {
 	}
 	s := &surroundings{state: state, id: newID(p.now())}
 	s.host = p.wrap(&host.Host{
-		Files: host.OS{}, Procs: host.Linux{Boot: boot}, Net: host.Internet{}, Clock: host.SystemClock{},
+		Files: host.Shared{FS: host.OS{}, Except: state}, Procs: host.Linux{Boot: boot, Mask: p.mask}, Net: host.Internet{}, Clock: host.SystemClock{},
 		Project: dir, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
 	})
 	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Run: secrets.Program(s.host), Scrubber: &secret.Scrubber{}}

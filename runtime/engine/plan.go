@@ -100,6 +100,9 @@ func (p *Plan) Stage(name, at string) { p.emit(event.StageStarted{Name: name, At
 // Print prints.
 func (p *Plan) Print(text, at string) { p.emit(event.Printed{Text: text, At: at}) }
 
+// Recover does nothing: Lease says what it would meet.
+func (p *Plan) Recover(context.Context, any) error { return nil }
+
 // Lease takes nothing; it says what taking the lease would meet.
 func (p *Plan) Lease(ctx context.Context, name string, target any, force, _ string) error {
 	id, home, err := p.Home(target)

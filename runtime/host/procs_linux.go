@@ -17,7 +17,10 @@ import (
 )
 
 // Linux is the machine's processes, as /proc shows them.
-type Linux struct{ Boot string }
+type Linux struct {
+	Boot string
+	Mask string // the umask of what it starts; this process's when left out
+}
 
 // BootID is the id of this boot of the machine.
 func BootID() (string, error) {
@@ -41,7 +44,7 @@ func (l Linux) command(c Cmd) (*exec.Cmd, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command("/bin/sh", append([]string{"-c", gate, "sh", prog}, c.Argv[1:]...)...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", l.mask() + gate, "sh", prog}, c.Argv[1:]...)...)
 	cmd.Dir, cmd.Env, cmd.Stdin = c.Dir, c.Env, c.Stdin
 	cmd.ExtraFiles = []*os.File{r}
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -49,6 +52,13 @@ func (l Linux) command(c Cmd) (*exec.Cmd, *os.File, error) {
 		return nil, nil, errors.Join(fmt.Errorf("cannot start %s: %w", c.Argv[0], err), r.Close(), w.Close())
 	}
 	return cmd, w, nil
+}
+
+func (l Linux) mask() string {
+	if l.Mask == "" {
+		return ""
+	}
+	return "umask " + l.Mask + "; "
 }
 
 // lookPath finds the program before anything is started: in the PATH that the process will have, or from its directory.

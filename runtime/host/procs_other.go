@@ -10,7 +10,7 @@ import (
 )
 
 // Linux stands for the processes of a machine that is not one: direct targets need Linux.
-type Linux struct{ Boot string }
+type Linux struct{ Boot, Mask string }
 
 var errNotLinux = errors.New("cannot work with processes here: direct targets need Linux")
 

@@ -54,7 +54,7 @@ func (r Root) enqueue(ctx context.Context, o Owner) (int, host.File, error) {
 	if err := host.MkdirAll(r.Files, r.dir("queue"), 0o755); err != nil {
 		return 0, nil, err
 	}
-	door, err := r.Files.Open(r.dir("queue", ".door"), os.O_RDWR|os.O_CREATE, 0o644)
+	door, err := r.Files.Open(r.dir("queue", ".door"), os.O_RDONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -109,7 +109,7 @@ func (r Root) ahead(mine int) ([]int, error) {
 // outwait returns when the run of the first ticket has gone, and removes what it left.
 func (r Root) outwait(ctx context.Context, before []int, hear func(Owner, int)) error {
 	first := r.ticket(before[0])
-	f, err := r.Files.Open(first, os.O_RDWR, 0)
+	f, err := r.Files.Open(first, os.O_RDONLY, 0) // it may be another user's
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

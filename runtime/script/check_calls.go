@@ -150,6 +150,8 @@ func (c *checker) core(name string, a arguments) {
 	switch name {
 	case "stage":
 		bind = bindTo[Stage](c.kinds)
+	case "recover":
+		bind = bindTo[Recover](c.kinds)
 	case "lease":
 		bind = bindTo[Lease](c.kinds)
 	case "commit":

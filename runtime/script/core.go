@@ -23,6 +23,11 @@ type (
 		_    op.Doc `doc:"Opens a stretch of the run, which groups what follows in the output."`
 		Name string `json:"name" doc:"What the run does now: \"Roll out\"."`
 	}
+	// Recover is recover(environment).
+	Recover struct {
+		_           op.Doc `doc:"Takes back what a run left that died on an environment's target, as lease does, and keeps no lease. Called first, what served serves again although this run may fail before it comes to its lease."`
+		Environment any    `json:"environment" doc:"A value of environments.star."`
+	}
 	// Lease is lease(environment, force = "").
 	Lease struct {
 		_           op.Doc `doc:"Takes the lease of an environment's target, after recovering a run that died there. No other run changes the target until this one ends."`
@@ -68,7 +73,7 @@ type (
 // Core is the builtins that belong to no family, for the reference.
 func Core() builtin.Family {
 	return builtin.NewFamily("script", "What scripts say about the run itself; none of it has a prefix. Beside it stand json, math, time (whose now is the start of the run), struct, and run, with id, script and args.",
-		builtin.Global(Stage{}), builtin.Global(Lease{}), builtin.Global(Commit{}), builtin.Global(Confirm{}), builtin.Global(OnUndo{}),
+		builtin.Global(Stage{}), builtin.Global(Recover{}), builtin.Global(Lease{}), builtin.Global(Commit{}), builtin.Global(Confirm{}), builtin.Global(OnUndo{}),
 		builtin.Global(Attempt{}), builtin.Global(Parallel{}), builtin.Global(Print{}), builtin.Global(Fail{}))
 }
 
@@ -118,6 +123,14 @@ func (c *core) lease(t *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	return act(c, t, b, args, kwargs, func(f *flow, p Lease, at string) error {
 		return f.run.Lease(f.ctx, name, target, p.Force, at)
 	})
+}
+
+func (c *core) recover(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	_, target, err := c.target(args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return act(c, t, b, args, kwargs, func(f *flow, _ Recover, _ string) error { return f.run.Recover(f.ctx, target) })
 }
 
 // target is the name and the target of the environment among the arguments.

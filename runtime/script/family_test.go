@@ -218,6 +218,11 @@ func (r *fakeRun) Lease(_ context.Context, name string, target any, force, at st
 	return nil
 }
 
+func (r *fakeRun) Recover(_ context.Context, target any) error {
+	r.note("recover %v", target)
+	return nil
+}
+
 func (r *fakeRun) Commit(_ context.Context, message, at, branch string) error {
 	r.note("%s commit %s", at, message)
 	return nil

@@ -21,6 +21,8 @@ type Run interface {
 	op.Performer
 	Stage(name, at string)
 	Print(text, at string)
+	// Recover takes back what dead runs left on a target, and keeps no lease of it.
+	Recover(ctx context.Context, target any) error
 	// Lease takes the lease of an environment's target; force is why a hold on it does not count, "" where it does.
 	Lease(ctx context.Context, name string, target any, force, at string) error
 	Commit(ctx context.Context, message, at, branch string) error

@@ -26,7 +26,7 @@ func universe(s *Script) starlark.StringDict {
 	maps.Copy(u, calls.Predeclared(s.options.Families))
 	core := &core{kinds}
 	for name, f := range map[string]builtinFunc{
-		"stage": core.stage, "lease": core.lease, "commit": core.commit, "confirm": core.confirm,
+		"stage": core.stage, "recover": core.recover, "lease": core.lease, "commit": core.commit, "confirm": core.confirm,
 		"on_undo": core.onUndo, "attempt": core.attempt, "parallel": core.parallel,
 		"print": core.print, "fail": fail, "known": isKnown, "struct": builtin.MakeStruct,
 		"str": str, "repr": repr, "int": toInt,
