@@ -23,6 +23,9 @@ import (
 // of directories do not count. Links that lead out of the folder are an error, as is what is no file, folder or link.
 func Digest(f host.FS, name string) (digest string, size int64, err error) {
 	t, err := Find(f, name)
+	if err == nil && !t.IsFolder() {
+		return File(f, name)
+	}
 	if err == nil {
 		err = t.Hash(context.Background(), f)
 	}

@@ -53,7 +53,7 @@ func (u Unit) Prepare(h *host.Host) error {
 
 // startable finds out, before anything is stopped, whether the program is there.
 func (u Unit) startable(h *host.Host) error {
-	if err := host.CanBe(u.User); err != nil {
+	if err := host.CanBe(u.User); err != nil && u.Systemd == nil { // systemd can
 		return op.Hint(fmt.Errorf("cannot start %s: %w", u.Argv[0], err), "runner setup ENV makes the user; deploy as root, or let systemd(...) run it")
 	}
 	prog := u.Argv[0]

@@ -147,7 +147,7 @@ func TestWriteStaysInside(t *testing.T) {
 		"out/f":                 "out is a symbolic link",
 		"link":                  "a symbolic link",
 		"dir":                   "a directory",
-		"plain/x":               "plain is a file",
+		"plain/x":               "plain is no directory",
 		".runner/runs/2":        "holds what runner keeps",
 		".runner":               "holds what runner keeps",
 		"targets/dev/current/x": "is the root of a deployment",

@@ -44,6 +44,7 @@ func Judge(r host.Response, err error, p Probe, version string) Answer {
 		notes = []string{fault.Error()}
 	case version != "" && d.Version != "" && d.Version != version:
 		a.Good = false
+		a.Hint = "another process answers there, or the build does not tell the program its version, as -X main.version={version} does in ldflags"
 		notes = []string{"version " + d.Version, "want " + version}
 	case d.Version != "":
 		notes = []string{"version " + d.Version}

@@ -105,6 +105,16 @@ func TestJudgeTruncated(t *testing.T) {
 	}
 }
 
+func TestHintForAnotherVersion(t *testing.T) {
+	r := host.Response{Status: 200, Body: []byte(`{"status":"healthy","version":"dev"}`)}
+	if a := Judge(r, nil, probe(), "1.0.0"); a.Good || !strings.Contains(a.Hint, "main.version={version}") {
+		t.Errorf("%+v", a)
+	}
+	if a := Judge(r, nil, probe(), "dev"); !a.Good || a.Hint != "" {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestHintOnlyForAMissingDocument(t *testing.T) {
 	const want = "say status = 200 in the probe where the HTTP status alone is enough"
 	if a := Judge(host.Response{Status: 200, Body: []byte("OK")}, nil, probe(), ""); a.Hint != want {

@@ -70,7 +70,7 @@ func (w *Work) folder(p place, want Want, m Machine) {
 
 // modes opens to the group what earlier runs, of one user, have made there.
 func (w *Work) modes(p place, f Folder, want Want) {
-	if f.Mode&p.mode != p.mode {
+	if f.Mode&p.mode != p.mode || p.mode == closed && f.Mode&0o006 != 0 {
 		w.do(p.why, "chmod", fmt.Sprintf("%o", p.mode), p.path)
 	}
 	if p.path == want.shared() || p.path == want.Root {

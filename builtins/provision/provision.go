@@ -37,8 +37,7 @@ type Machine struct {
 	Silent    string // why systemd does not answer
 	Systemctl string // its path
 	Nologin   string // the shell of who cannot log in
-	NoSudo    bool
-	Visudo    bool // is there to check what sudo is to read
+	NoSudo    bool   // there is no sudo, or no visudo to check what it is to read
 }
 
 // Account is a user.
@@ -50,7 +49,7 @@ type Folder struct {
 	Owner, Group string
 	Mode         uint32 // with the setgid bit: 02775
 
-	Foreign bool // something in it is of another group
+	Foreign bool // something in it is of another group than that of those who deploy
 	Closed  bool // a folder in it keeps its group out
 	Private bool // a file in it gives its group less than its owner
 }
@@ -88,7 +87,9 @@ func (w *Work) read(why, in string, argv ...string) {
 	w.Steps = append(w.Steps, Step{Why: why, Argv: argv, In: in})
 }
 
-func (w *Work) differ(words ...string) { w.Differences = append(w.Differences, strings.Join(words, "")) }
+func (w *Work) differ(words ...string) {
+	w.Differences = append(w.Differences, strings.Join(words, ""))
+}
 
 var notInGroup = regexp.MustCompile(`[^a-z0-9_-]+`)
 
@@ -109,6 +110,13 @@ var groupName = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)
 
 // IsGroup reports whether a name can be a group's.
 func IsGroup(name string) bool { return len(name) <= maxGroup && groupName.MatchString(name) }
+
+// Applies reports whether there is anything to set up: what lies in a project, and is nobody's but its owner's, needs
+// nothing.
+func (w Want) Applies(project string) bool {
+	_, supervised := w.service()
+	return supervised || w.user() != "" || !strings.HasPrefix(w.Root, project+"/")
+}
 
 // service is the systemd service that is wanted, if one is.
 func (w Want) service() (driver.Systemd, bool) {

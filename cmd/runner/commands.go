@@ -27,6 +27,7 @@ func commands() []command {
 		{"plan", "SCRIPT [ENVIRONMENT] [ARGS]", "show what a run would do, and do nothing", (*program).planScript},
 		{"test", "[PATHS] [-run REGEXP] [-cover]", "run the tests of scripts, against fakes", (*program).testScripts},
 		{"doctor", "ENVIRONMENT", "look at an environment, and say what is wrong with it", (*program).doctor},
+		{"setup", "ENVIRONMENT [--group NAME]", "make what deployments without root need, printing each command first", (*program).setupTarget},
 		{"undo", "ENVIRONMENT [RUN]", "take back the last run that is not committed", (*program).undoRun},
 		{"hold", "ENVIRONMENT [--until TIME] [REASON]", "let no run change an environment; without a reason, say who does", (*program).holdTarget},
 		{"unhold", "ENVIRONMENT", "end a hold", (*program).unholdTarget},

@@ -141,6 +141,8 @@ func TestDiskFullBeforeTheSwitch(t *testing.T) {
 	}{
 		{"before the undo log is opened", "production", func(fill func()) func(*host.Host) *host.Host { fill(); return nil }, 1,
 			[]string{"cannot open the log " + s.root(".runner", "runs"), full, "nothing is changed"}},
+		{"within the backup", "production", func(fill func()) func(*host.Host) *host.Host { return meets("backups/.new-", fill) }, 1,
+			[]string{"cannot back up what serves " + s.root(), full, "nothing is changed"}},
 		{"within the install", "production", func(fill func()) func(*host.Host) *host.Host { return meets("releases/.new-", fill) }, 1,
 			[]string{"cannot install mcpd into " + s.root(), full, "nothing is changed"}},
 		{"when the release gets its number", "production", func(fill func()) func(*host.Host) *host.Host { return meets(".sequence.new", fill) }, 1,
@@ -155,7 +157,7 @@ func TestDiskFullBeforeTheSwitch(t *testing.T) {
 		d.free()
 	}
 	s.fails(1, nil, s.to("big", "1.1.0"), "cannot install mcpd into "+s.root()+": it needs 9.", "and the disk has ", "hint: free space on the disk that holds "+s.root())
-	s.fails(1, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to: the disk under target has ")
+	s.fails(1, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to:\n", "the disk under "+s.root()+" has ")
 	s.untouched(pid, "1.0.0")
 	s.goesOn("1.1.0")
 }

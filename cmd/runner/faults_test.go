@@ -35,6 +35,7 @@ tolerant = _env(MCPD_HEALTH = "degraded", healthy = ["healthy", "degraded"])
 slow = _bad(MCPD_SLOW_START = "1m")
 late = _env(MCPD_SLOW_START = "500ms")
 dies = _env(MCPD_CRASH_AFTER = "1s", stable_for = "1200ms", within = "1600ms")
+dies_within = _env(MCPD_CRASH_AFTER = "1s", stable_for = "1200ms", within = "1600ms", argv = ["sh", "-c", "bin/mcpd; sleep 60"])
 unwatched = _env(MCPD_CRASH_AFTER = "1s")
 garbage = _bad(MCPD_GARBAGE = "1")
 brackets = _bad(MCPD_BRACKETS = "1")
@@ -133,7 +134,8 @@ func TestAFaultyVersionIsTakenBack(t *testing.T) {
 		},
 		"by what it does": {
 			{"slow", "connection refused"},
-			{"dies", "does not stay healthy for 1.2s"},
+			{"dies", "will not be healthy: process "},
+			{"dies_within", "does not stay healthy for 1.2s"},
 			{"deaf_and_broken", "503 unhealthy: database: connection to 127.0.0.1:5432 refused"},
 		},
 	} {
@@ -167,7 +169,8 @@ func TestAFaultThatIsAllowed(t *testing.T) {
 	}
 }
 
-// Without stable_for a crash after a second is nobody's business: it is what catches it in the test above.
+// Without stable_for a crash after a second is nobody's business: it is what catches it in the test above, whether the
+// service's own process ends or one behind it.
 func TestACrashWithoutStableFor(t *testing.T) {
 	s := servedSite(t)
 	s.fails(0, nil, s.to("unwatched", "1.1.0"))

@@ -29,6 +29,7 @@ type found struct {
 	health    string // the path that it answers on
 	document  bool   // it answers with a health document
 	tests     string // of rebar3: `"eunit", "ct"`
+	ldflags   string // of Go: what stamps the version
 	says      []string
 }
 
@@ -105,7 +106,7 @@ func (f found) environments() ([]byte, error) {
 		accept = ""
 	}
 	return []byte(strings.NewReplacer("{app}", f.app, "{ident}", strings.ToLower(notWord.ReplaceAllString(f.app, "_")),
-		"{program}", "bin/"+f.app, "{package}", f.goPackage, "{tests}", f.tests, "{health}", f.health, "{accept}", accept,
+		"{program}", "bin/"+f.app, "{package}", f.goPackage, "{tests}", f.tests, "{ldflags}", f.ldflags, "{health}", f.health, "{accept}", accept,
 		"{within}", within).Replace(string(text))), err
 }
 
@@ -133,6 +134,7 @@ var (
 	goMain        = regexp.MustCompile(`(?m)^package main\b`)
 	goIgnored     = regexp.MustCompile(`(?m)^//go:build ignore\b`)
 	notWord       = regexp.MustCompile(`\W`)
+	goVersion     = regexp.MustCompile(`(?m)^(?:\t|var )(version|Version)\s+(?:string\s+)?=\s*"`)
 	plainName     = regexp.MustCompile(`^[A-Za-z][\w.-]*$`)
 )
 
@@ -243,6 +245,9 @@ func recogniseGo(files host.FS, dir string, mod []byte) (found, bool) {
 // look takes from the program's source what it says of its port and its health.
 func (f *found) look(source []byte) {
 	f.document = bytes.Contains(source, []byte(`"healthy"`)) || bytes.Contains(source, []byte(`\"healthy\"`))
+	if m := goVersion.FindSubmatch(source); m != nil {
+		f.ldflags = fmt.Sprintf(`, ldflags = "-X main.%s={version}"`, m[1])
+	}
 	f.health = "/health"
 	if !bytes.Contains(source, []byte(`/health"`)) && bytes.Contains(source, []byte(`/healthz"`)) {
 		f.health = "/healthz"

@@ -52,30 +52,31 @@ func TestPlanTouchesNothing(t *testing.T) {
 	s := newSite(t)
 	s.write("everything.star", everything)
 	s.write("build.star", "load(\"@std/project.star\", \"build_app\")\n\ndef main(environment):\n    build_app(environment)\n")
-	planned := func(want string, args ...string) {
+	planned := func(exit int, want string, args ...string) {
 		t.Helper()
 		before := snapshot(t, s.dir, s.home)
 		args = append([]string{"plan"}, args...)
 		code := s.inside(func(h *host.Host) *host.Host { return hosttest.Frozen(t, h) }, args...)
-		if code != 0 || !strings.Contains(s.out.String(), want) {
+		if code != exit || !strings.Contains(s.out.String(), want) {
 			t.Errorf("%v: exit %d, want %q in\n%s", args, code, want, s.out.String())
 		}
 		if after := snapshot(t, s.dir, s.home); after != before {
 			t.Errorf("%v has changed something; before:\n%s\nbehind:\n%s", args, before, after)
 		}
 	}
-	planned("artifact = ‹known after build.command›", "deploy.star", "production")
-	planned("reached the end", "everything.star", "production")
+	planned(0, "artifact = ‹known after build.command›", "deploy.star", "production")
+	planned(0, "reached the end", "everything.star", "production")
 
 	s.must(0, s.deploy("1.0.0")...)
 	s.must(0, s.deploy("1.1.0")...)
 	s.write("VERSION", "1.2.0\n")
 	s.must(0, "build.star", "production")
 	connections := s.replaceByListener()
-	planned("install mcpd 1.2.0 into target", "deploy.star", "production")
-	planned("switch target to 000001", "rollback.star", "production")
-	planned("switch target to 000001", "rollback.star", "production", "000001")
-	planned("reached the end", "everything.star", "production")
+	planned(1, "is held by process", "deploy.star", "production")
+	planned(0, "install mcpd 1.2.0 into target", "deploy.star", "production", "--force", "a test")
+	planned(0, "install mcpd 1.0.0 into target", "rollback.star", "production")
+	planned(0, "switch target to 000001", "rollback.star", "production", "000001")
+	planned(0, "reached the end", "everything.star", "production")
 	if n := connections(); n != 0 {
 		t.Errorf("a plan has opened %d connections", n)
 	}
