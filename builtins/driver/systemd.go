@@ -19,7 +19,7 @@ type Systemd struct {
 	Argv  []string               `json:"argv,omitempty" doc:"The program, seen from the release, and its arguments; bin/NAME foreground, NAME being the unit's, when left out."`
 	Port  int                    `json:"port,omitempty" doc:"The TCP port that it listens on, told to it as PORT; it must be free at the start."`
 	Node  string                 `json:"node,omitempty" doc:"The name of the node of a release made by relx, told to it as NODE_NAME; the unit's when left out."`
-	Env   map[string]secret.Text `json:"env,omitempty" doc:"More environment variables; secrets may stand here. They reach systemd in a file that only its owner and root can read."`
+	Env   map[string]secret.Text `json:"env,omitempty" doc:"More environment variables; secrets may stand here. They reach systemd in a file that only those who deploy, and root, can read."`
 	Grace op.Duration            `json:"grace,omitempty" doc:"How long it may take to end before systemd kills it."`
 	User  string                 `json:"user,omitempty" script:"-"`
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Unit is everything that starts a release again, with no script and no secret from elsewhere. It lies with the
-// target, readable by its owner alone, under the digest of its content.
+// target, readable by its owner, or by the group that shares the root (decision 0011), under the digest of its content.
 type Unit struct {
 	Release string      `json:"release"`
 	Dir     string      `json:"dir"`

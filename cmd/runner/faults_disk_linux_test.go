@@ -141,8 +141,6 @@ func TestDiskFullBeforeTheSwitch(t *testing.T) {
 	}{
 		{"before the undo log is opened", "production", func(fill func()) func(*host.Host) *host.Host { fill(); return nil }, 1,
 			[]string{"cannot open the log " + s.root(".runner", "runs"), full, "nothing is changed"}},
-		{"within the backup", "production", func(fill func()) func(*host.Host) *host.Host { return meets("backups/.new-", fill) }, 1,
-			[]string{"cannot back up what serves " + s.root(), full, "nothing is changed"}},
 		{"within the install", "production", func(fill func()) func(*host.Host) *host.Host { return meets("releases/.new-", fill) }, 1,
 			[]string{"cannot install mcpd into " + s.root(), full, "nothing is changed"}},
 		{"when the release gets its number", "production", func(fill func()) func(*host.Host) *host.Host { return meets(".sequence.new", fill) }, 1,

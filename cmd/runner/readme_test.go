@@ -64,7 +64,7 @@ load("@std/verify.star", "verify")
 `+scripts[1])
 	s.write("VERSION", "1.0.0\n")
 	s.must(0, "plan", "deploy.star", "production")
-	if got := s.out.String(); !strings.Contains(got, "build.go will make") || !strings.Contains(got, "commit") && !strings.Contains(got, "releases.install") {
+	if got := s.out.String(); !strings.Contains(got, "build.rebar3 will make") || !strings.Contains(got, "commit") && !strings.Contains(got, "releases.install") {
 		t.Errorf("the plan of the README's script:\n%s", got)
 	}
 	for _, c := range regexp.MustCompile("`runner ([a-z]+)[ `]").FindAllStringSubmatch(strings.Join(readmeLines(t), "\n"), -1) {

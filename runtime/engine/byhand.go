@@ -50,7 +50,7 @@ func lastUncommitted(states []journal.State, run string) (journal.State, error) 
 			return s, op.Hint(fmt.Errorf("cannot undo run %s: run %s has changed the target since", run, s.Run), "go back with rollback.star")
 		case run != "" && s.Run != run:
 			return s, fmt.Errorf("cannot undo run %s: the target has no undo log of it", run)
-		case s.Committed != nil && len(s.Open()) == 0:
+		case s.Committed != nil && !slices.ContainsFunc(s.Open(), canBeTakenBack):
 			return s, op.Hint(fmt.Errorf("cannot undo run %s: it is committed", s.Run), "go back with rollback.star")
 		case len(s.Open()) == 0:
 			return s, fmt.Errorf("cannot undo run %s: nothing of it is left to take back", s.Run)
@@ -59,6 +59,9 @@ func lastUncommitted(states []journal.State, run string) (journal.State, error) 
 	}
 	return journal.State{}, errors.New("cannot undo: no run has changed this target")
 }
+
+// canBeTakenBack is false of a Final, such as the pruning behind a commit.
+func canBeTakenBack(c journal.Change) bool { return c.Class != string(op.ClassFinal) }
 
 func (r *Run) settle(ctx context.Context, l *lease, s journal.State, why string) error {
 	log, err := l.Open(ctx, s.Run)
