@@ -34,6 +34,10 @@ func TestUser(t *testing.T) {
 	if uid := info.Sys().(*syscall.Stat_t).Uid; uid == self || uid == 0 {
 		t.Errorf("the process is of user %d", uid)
 	}
+	info, err = os.Stat(filepath.Join(u.Home, ".erlang.cookie"))
+	if p.must(err); info.Sys().(*syscall.Stat_t).Uid == 0 {
+		t.Error("the cookie is root's, and the node cannot read it")
+	}
 	info, err = os.Stat(u.Private)
 	if p.must(err); info.Sys().(*syscall.Stat_t).Uid == 0 {
 		t.Errorf("%s is root's", u.Private)

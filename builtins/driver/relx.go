@@ -20,11 +20,11 @@ import (
 // Relx runs an Erlang release made by relx, through its own start script, in the foreground of a session of its own: the
 // process that is on record is the node (decision 0007).
 type Relx struct {
-	_            op.Doc                 `doc:"A service that is an Erlang release made by relx, started in the foreground by its own script bin/NAME and ended by SIGTERM, which OTP answers with init:stop(). Its vm.args.src reads NODE_NAME and NODE_COOKIE, its sys.config.src PORT. Nothing restarts it after a crash or a boot, so a protected environment takes it only with unsupervised = True."`
+	_            op.Doc                 `doc:"A service that is an Erlang release made by relx, started in the foreground by its own script bin/NAME and ended by SIGTERM, which OTP answers with init:stop(). Its vm.args.src reads NODE_NAME, its sys.config.src PORT. The cookie is a file, HOME/.erlang.cookie, which OTP reads where vm.args has no -setcookie; one with -setcookie ${NODE_COOKIE} shows it to every user of the machine, in the list of processes. Nothing restarts it after a crash or a boot, so a protected environment takes it only with unsupervised = True."`
 	Name         string                 `json:"name" doc:"The release's name: its script is bin/NAME."`
 	Port         int                    `json:"port,omitempty" doc:"The TCP port that it listens on, told to it as PORT; it must be free at the start."`
 	Node         string                 `json:"node,omitempty" doc:"The node's name, told to it as NODE_NAME; the release's when left out."`
-	Cookie       secret.Text            `json:"cookie,omitzero" doc:"The node's cookie, told to it as NODE_COOKIE; one of its own, kept on the target, when left out."`
+	Cookie       secret.Text            `json:"cookie,omitzero" doc:"The node's cookie, told to it as the file HOME/.erlang.cookie and as NODE_COOKIE; one of its own, kept on the target, when left out."`
 	Env          map[string]secret.Text `json:"env,omitempty" doc:"More environment variables; secrets may stand here."`
 	Grace        op.Duration            `json:"grace,omitempty" doc:"How long it may take to end before it is killed."`
 	Unsupervised bool                   `json:"unsupervised,omitempty" doc:"Accept in a protected environment that nothing restarts it."`
@@ -77,7 +77,7 @@ func (x Relx) Unit(h *host.Host, root, release string, key op.Key) (Unit, error)
 		u.cookie = cookie
 	}
 	return x.resolve(h, u, node{name: named(h, u.Dir, cmp.Or(x.Node, x.Name)), cookie: cookie, config: configuration(h, u.Dir),
-		generated: filepath.Join(root, "shared", "run", release), logs: filepath.Dir(LogPath(root))})
+		home: dir(root, "home"), generated: filepath.Join(root, "shared", "run", release), logs: filepath.Dir(LogPath(root))})
 }
 
 // Rehearsal implements Service. The trial has a name, a cookie, ports and folders of its own, and no epmd: it cannot find
@@ -92,18 +92,20 @@ func (x Relx) Rehearsal(h *host.Host, t Trial) (Unit, error) {
 	}
 	u := Unit{Dir: t.Dir, Port: t.Port, User: x.User}
 	u, err := x.resolve(h, u, node{name: named(h, t.Dir, t.Name), cookie: t.Secret, config: t.Config,
-		generated: filepath.Join(t.Scratch, "run"), logs: filepath.Join(t.Scratch, "log")})
+		home: filepath.Join(t.Scratch, "home"), generated: filepath.Join(t.Scratch, "run"), logs: filepath.Join(t.Scratch, "log")})
 	u.Env = append(u.Env, "ERL_DIST_PORT="+strconv.Itoa(t.Dist), "PIPE_DIR="+filepath.Join(t.Scratch, "pipe")+"/")
 	return u, err
 }
 
+const cookieVariable = "NODE_COOKIE="
+
 // node is what makes two nodes of one release different.
-type node struct{ name, cookie, config, generated, logs string }
+type node struct{ name, cookie, config, home, generated, logs string }
 
 func (x Relx) resolve(h *host.Host, u Unit, n node) (Unit, error) {
 	u.Argv, u.Signal, u.Grace = []string{"bin/" + x.Name, "foreground"}, "SIGTERM", x.Grace
-	u.Private, u.Logs = n.generated, n.logs // generated vm.args hold the cookie
-	own := append(portVariable(u.Port), "NODE_NAME="+n.name, "NODE_COOKIE="+n.cookie, "RELX_COOKIE="+n.cookie,
+	u.Home, u.Private, u.Logs = n.home, n.generated, n.logs // generated vm.args may hold the cookie too
+	own := append(portVariable(u.Port), "HOME="+n.home, "NODE_NAME="+n.name, cookieVariable+n.cookie, "RELX_COOKIE="+n.cookie,
 		"RELX_REPLACE_OS_VARS=true", "RELX_OUT_FILE_PATH="+n.generated, "RUNNER_LOG_DIR="+n.logs,
 		"ERL_CRASH_DUMP="+filepath.Join(n.logs, "erl_crash.dump"))
 	if n.config != "" {
@@ -116,7 +118,7 @@ func (x Relx) resolve(h *host.Host, u Unit, n node) (Unit, error) {
 	return u, u.startable(h)
 }
 
-const apartHint = `let vm.args.src say "-sname ${NODE_NAME}" and "-setcookie ${NODE_COOKIE}", or say rehearse = False`
+const apartHint = `let vm.args.src say "-sname ${NODE_NAME}" and no -setcookie, or say rehearse = False`
 
 // apart makes sure that a node of the release takes its name and cookie from its environment.
 func (x Relx) apart(h *host.Host, dir string) error {
@@ -127,10 +129,14 @@ func (x Relx) apart(h *host.Host, dir string) error {
 	if err != nil {
 		return op.Hint(fmt.Errorf("cannot rehearse: %w", err), apartHint)
 	}
-	for _, variable := range []string{"${NODE_NAME", "${NODE_COOKIE"} {
-		if !slices.ContainsFunc(args, func(line string) bool { return strings.HasPrefix(line, "-") && strings.Contains(line, variable) }) {
-			return op.Hint(fmt.Errorf("cannot rehearse: vm.args.src does not use %s}, and the trial could meet the node that runs", variable), apartHint)
-		}
+	named := slices.ContainsFunc(args, func(line string) bool { return strings.HasPrefix(line, "-") && strings.Contains(line, "${NODE_NAME") })
+	if !named {
+		return op.Hint(errors.New("cannot rehearse: vm.args.src does not use ${NODE_NAME}, and the trial could meet the node that runs"), apartHint)
+	}
+	if slices.ContainsFunc(args, func(line string) bool {
+		return strings.HasPrefix(line, "-setcookie") && !strings.Contains(line, "${NODE_COOKIE")
+	}) {
+		return op.Hint(errors.New("cannot rehearse: vm.args.src has a cookie of its own, and the trial could meet the node that runs"), apartHint)
 	}
 	return nil
 }

@@ -81,6 +81,13 @@ func TestRelx(t *testing.T) {
 	if same, err := r.As(p.h, p.root, s.With(map[string]secret.Text{"A": secret.Plain("1")}, "")); same || err != nil {
 		t.Errorf("another variable is not seen: %v", err)
 	}
+	cookie, err := os.ReadFile(filepath.Join(p.root, ".runner", "home", ".erlang.cookie"))
+	if err != nil || !slices.Contains(u.Env, "NODE_COOKIE="+string(cookie)) || !slices.Contains(u.Env, "HOME="+filepath.Join(p.root, ".runner", "home")) {
+		t.Errorf("its cookie is %q in its home, %v: %q", cookie, err, u.Env)
+	}
+	if info, err := os.Stat(filepath.Join(u.Home, ".erlang.cookie")); err != nil || info.Mode() != 0o400 {
+		t.Errorf("the cookie: %v, %v; OTP takes only one that is its user's alone", info, err)
+	}
 	if answer, err := r.Ask(t.Context(), p.h, "ping"); answer != "pong" || err != nil {
 		t.Errorf("ping: %q, %v", answer, err)
 	}
@@ -160,6 +167,10 @@ func TestRehearsalIsApart(t *testing.T) {
 	trial := func(p *place) Trial {
 		return Trial{Dir: filepath.Join(p.root, "releases", "000001"), Scratch: t.TempDir(), Port: 18, Dist: 19, Name: "trial", Secret: "s3cret"}
 	}
+	bare := relxPlace(t, "-sname ${NODE_NAME}\n")
+	if u, err := relx(t).Rehearsal(bare.h, trial(bare)); err != nil || u.Home == "" || !strings.HasPrefix(u.Home, filepath.Dir(u.Private)) {
+		t.Errorf("without a cookie in vm.args: %q, %v", u.Home, err)
+	}
 	long := relxPlace(t, strings.ReplaceAll(apartArgs, "-sname", "-name"))
 	if u, err := relx(t).Rehearsal(long.h, trial(long)); err != nil || !slices.Contains(u.Env, "NODE_NAME=trial@127.0.0.1") {
 		t.Errorf("a long name: %q, %v", u.Env, err)
@@ -182,7 +193,7 @@ func TestRehearsalIsApart(t *testing.T) {
 	for name, c := range map[string]struct{ args, want string }{
 		"no vm.args.src": {"", "has no vm.args.src"},
 		"fixed name":     {"-sname app\n-setcookie ${NODE_COOKIE}\n", "does not use ${NODE_NAME}"},
-		"fixed cookie":   {"-sname ${NODE_NAME}\n-setcookie app\n", "does not use ${NODE_COOKIE}"},
+		"fixed cookie":   {"-sname ${NODE_NAME}\n-setcookie app\n", "has a cookie of its own"},
 		"a comment":      {"# -sname ${NODE_NAME}\n-sname app\n-setcookie ${NODE_COOKIE}\n", "does not use ${NODE_NAME}"},
 	} {
 		p := relxPlace(t, c.args)

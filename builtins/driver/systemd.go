@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/runtime/host"
@@ -75,6 +76,10 @@ func (s Systemd) Unit(h *host.Host, root, release string, key op.Key) (Unit, err
 		u, err = s.process().Unit(h, root, release, key)
 	}
 	u.Argv, u.User = s.argv(), s.User // systemd makes the process theirs, whoever deploys
+	if host.CanBe(s.User) != nil {    // nobody else can give it a cookie that OTP reads: it has to be its own alone
+		u.Env = slices.DeleteFunc(u.Env, func(kv string) bool { return kv == "HOME="+u.Home })
+		u.Home = ""
+	}
 	u.Systemd = &Supervisor{Unit: s.Name, File: s.File(h.Abs(root))}
 	return u, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/runtime/host"
@@ -25,6 +26,7 @@ type Unit struct {
 	User    string      `json:"user,omitempty"`
 	Private string      `json:"private,omitempty"` // a folder that nobody else may read, made for the user before the start
 	Logs    string      `json:"logs,omitempty"`    // one that others may
+	Home    string      `json:"home,omitempty"`    // one that holds the node's cookie
 	Systemd *Supervisor `json:"systemd,omitempty"` // who runs it, where that is not runner
 	Key     op.Key      `json:"key"`               // of the op that made it
 
@@ -48,7 +50,24 @@ func (u Unit) Prepare(h *host.Host) error {
 			return err
 		}
 	}
-	return nil
+	return u.giveCookie(h)
+}
+
+// giveCookie writes the cookie of a node to where OTP reads it: in vm.args it would stand in the command line. The folder
+// is not the user's: what runs already cannot put a link there.
+func (u Unit) giveCookie(h *host.Host) error {
+	if u.Home == "" {
+		return nil
+	}
+	if err := host.MkdirAll(h.Files, u.Home, 0o755); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(u.Env, func(kv string) bool { return strings.HasPrefix(kv, cookieVariable) })
+	name := filepath.Join(u.Home, ".erlang.cookie")
+	if err := host.WriteFile(h.Files, name, []byte(strings.TrimPrefix(u.Env[i], cookieVariable)), 0o400); err != nil {
+		return err
+	}
+	return h.Files.Chown(name, u.User)
 }
 
 // startable finds out, before anything is stopped, whether the program is there.

@@ -16,6 +16,7 @@ type flags struct {
 	Output      string      `enum:"auto,plain,json" default:"auto" help:"How facts are written: auto, plain or json."`
 	State       string      `placeholder:"DIR" help:"Where this machine keeps its journals; .runner in the project when left out."`
 	Yes         bool        `short:"y" help:"Answer yes to every question."`
+	DryRun      bool        `help:"Show what the run would do, and do nothing, as runner plan does."`
 	NoUndo      bool        `help:"Leave things as they are when the run fails."`
 	UndoTimeout op.Duration `default:"5m" help:"How long an undo may take."`
 	Deadline    op.Duration `help:"Stop the run after this time, and take back what it changed."`

@@ -226,8 +226,12 @@ func (l *lab) serves(version string) document {
 
 // nodes are the processes of Erlang that were started from the root, trials too.
 func (l *lab) nodes() (pids []int) {
-	for pid, argv := range processes() {
-		if strings.Contains(argv, "beam.smp") && strings.Contains(argv, l.root()+"/") {
+	names, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, name := range names {
+		exe, _ := os.Readlink(name)
+		var pid int
+		if strings.HasPrefix(exe, l.root()+"/") && strings.Contains(exe, "/beam.smp") {
+			fmt.Sscanf(name, "/proc/%d/exe", &pid)
 			pids = append(pids, pid)
 		}
 	}

@@ -19,6 +19,9 @@ import (
 
 // runScript is "runner run", the default.
 func (p *program) runScript(f flags, args []string) (int, error) {
+	if f.DryRun {
+		return p.planScript(f, args)
+	}
 	o, err := p.open(f, args, false)
 	if err != nil {
 		return 0, err

@@ -25,6 +25,7 @@ type turns struct {
 	t         *testing.T
 	dir, root string
 	self      string
+	mask      string // the umask of both
 }
 
 func newTurns(t *testing.T) *turns {
@@ -36,7 +37,7 @@ func newTurns(t *testing.T) *turns {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &turns{t: t, dir: dir, root: dir + "/root", self: dir + "/runner"}
+	s := &turns{t: t, dir: dir, root: dir + "/root", self: dir + "/runner", mask: "077"}
 	s.must(os.Chmod(dir, 0o755))
 	self, err := os.Executable()
 	s.must(err)
@@ -76,7 +77,7 @@ const turnsScript = `def main(environment, then = ""):
     if then == "hang":
         health.wait(probe("http://127.0.0.1:1/health", within = "60s"))
     if then == "sleep":
-        shell.run(["sleep", "60"])
+        shell.run(["sh", "-c", "echo >ready; exec sleep 60"])
     if then == "fail":
         fail("as asked")
     releases.accept(t.root)
@@ -95,9 +96,9 @@ func (s *turns) must(err error) {
 
 func (s *turns) home(uid int) string { return fmt.Sprintf("%s/%d", s.dir, uid) }
 
-// command is runner as a user, under a mask that lets nobody but its owner have anything.
+// command is runner as a user.
 func (s *turns) command(uid int, args ...string) *exec.Cmd {
-	cmd := exec.Command("/bin/sh", append([]string{"-c", `umask 077; exec "$@"`, "sh", s.self}, args...)...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", "umask " + s.mask + `; exec "$@"`, "sh", s.self}, args...)...)
 	cmd.Dir = s.home(uid)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + cmd.Dir, asRunner + "=1"}
 	groups := []uint32{deployers}
@@ -139,6 +140,19 @@ func (s *turns) begin(uid int, then string) *exec.Cmd {
 	return cmd
 }
 
+// appears waits for a file.
+func (s *turns) appears(name string) {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("%s does not appear", name)
+		}
+	}
+}
+
 func (s *turns) serves(id string) {
 	s.t.Helper()
 	if link, err := os.Readlink(s.root + "/current"); err != nil || link != "releases/"+id {
@@ -175,12 +189,12 @@ func TestTwoUsersInTurn(t *testing.T) {
 // A run of ana that is killed is taken back by ben, and one that waits for it does not mind whose it was.
 func TestTwoUsersRecover(t *testing.T) {
 	s := newTurns(t)
+	s.mask = "022"
 	s.runs(0, ben, "go.star", "production")
 	dying := s.begin(ana, "hang")
 	waits := make(chan error, 2)
 	for n, uid := range []int{ben, ana} {
 		cmd := s.command(uid, "go.star", "production", "--wait")
-		var err error
 		go func() {
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -188,11 +202,7 @@ func TestTwoUsersRecover(t *testing.T) {
 			}
 			waits <- err
 		}()
-		for ticket := fmt.Sprintf("%s/.runner/queue/%09d", s.root, n+1); ; time.Sleep(5 * time.Millisecond) {
-			if _, err = os.Stat(ticket); err == nil {
-				break
-			}
-		}
+		s.appears(fmt.Sprintf("%s/.runner/queue/%09d", s.root, n+1))
 	}
 	s.must(dying.Process.Kill())
 	dying.Wait()
@@ -220,12 +230,7 @@ func TestTwoUsersChildren(t *testing.T) {
 	s := newTurns(t)
 	s.runs(0, ben, "go.star", "production")
 	dying := s.begin(ana, "sleep")
-	for recorded := false; !recorded; time.Sleep(5 * time.Millisecond) {
-		logs, _ := filepath.Glob(s.root + "/.runner/runs/*.jsonl")
-		b, err := os.ReadFile(logs[len(logs)-1])
-		s.must(err)
-		recorded = bytes.Contains(b, []byte(`"fact":"child_started"`))
-	}
+	s.appears(s.home(ana) + "/ready")
 	s.must(dying.Process.Kill())
 	dying.Wait()
 	if out := s.runs(1, ben, "go.star", "production"); !strings.Contains(out, "operation not permitted") {
@@ -234,4 +239,27 @@ func TestTwoUsersChildren(t *testing.T) {
 	s.serves("000002")
 	s.runs(0, ana, "go.star", "production")
 	s.serves("000003")
+}
+
+// A project in a folder that a group shares keeps what it remembers of runs to whoever ran them.
+func TestSharedProject(t *testing.T) {
+	s := newTurns(t)
+	s.must(os.Chown(s.home(ana), ana, deployers))
+	s.must(os.Chmod(s.home(ana), fs.ModeSetgid|0o775))
+	s.runs(0, ana, "go.star", "production")
+	seen := 0
+	s.must(filepath.WalkDir(s.home(ana)+"/.runner", func(name string, e fs.DirEntry, err error) error {
+		s.must(err)
+		info, err := e.Info()
+		s.must(err)
+		if rel, _ := filepath.Rel(s.home(ana), name); rel == ".runner" || strings.HasPrefix(rel, ".runner/runs") {
+			if seen++; info.Mode().Perm()&0o070 != 0 {
+				t.Errorf("%s is %v", name, info.Mode())
+			}
+		}
+		return nil
+	}))
+	if seen < 3 {
+		t.Errorf("only %d names were looked at", seen)
+	}
 }
