@@ -87,6 +87,22 @@ func (s *site) whole() {
 	if _, err := os.Stat(s.root(".runner", "trial")); err == nil {
 		s.t.Fatalf("a trial is left\n%s", s.out.String())
 	}
+	for end := time.Now().Add(time.Second); len(s.trials()) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("trials run: %v\n%s", s.trials(), s.out.String())
+		}
+	}
+}
+
+// trials are the processes that run in a trial's folder.
+func (s *site) trials() (pids []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, name := range all {
+		if to, err := os.Readlink(name); err == nil && strings.HasPrefix(to, s.root(".runner", "trial")) {
+			pids = append(pids, filepath.Base(filepath.Dir(name)))
+		}
+	}
+	return pids
 }
 
 // between lists the facts of the last run by their number, from the start of an op to the end of another, or of the run.

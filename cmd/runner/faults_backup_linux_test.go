@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ballast is how much the releases of these tests weigh: a dozen of them fill the disk.
-const ballast = 600_000
+// ballast is how much the releases of these tests weigh: some fifteen of them fill the disk.
+const ballast = 400_000
 
 // heavySite is a site on a small disk of its own, whose releases weigh.
 func heavySite(t *testing.T, versions ...string) (faultSite, disk) {
 	t.Helper()
 	s := bareSite(t)
-	s.write("environments.star", strings.Replace(s.read("environments.star"), "ballast = 0", fmt.Sprint("ballast = ", ballast), 1))
+	s.write("environments.star", strings.NewReplacer("ballast = 0", fmt.Sprint("ballast = ", ballast), "health = ", "keep = 2, health = ").Replace(s.read("environments.star")))
 	d := mount(t, s.root())
 	for _, v := range versions {
 		s.must(0, s.to("production", v)...)
@@ -63,7 +63,7 @@ func TestDiskFullWithinABackup(t *testing.T) {
 	s, d := heavySite(t, "1.0.0", "1.1.0")
 	pid := s.service()
 	d.fillAllBut(ballast)
-	s.stopsShort(pid, "1.1.0", s.to("production", "1.2.0"), "backups.create: cannot back up what serves "+s.root()+": it needs 1.6MiB", "and the disk has ")
+	s.stopsShort(pid, "1.1.0", s.to("production", "1.2.0"), "backups.create: cannot back up what serves "+s.root()+": it needs 1.4MiB", "and the disk has ")
 	d.free()
 	s.fails(1, meets("backups/.new-", d.fill), s.to("production", "1.2.0"),
 		"cannot back up what serves "+s.root(), "no space left on device", "nothing is changed")
@@ -80,7 +80,7 @@ func TestDiskFullWithinARollback(t *testing.T) {
 	pid := s.service()
 	back := []string{"rollback.star", "production", "--output", "plain"}
 	d.fillAllBut(ballast)
-	s.stopsShort(pid, "1.1.0", back, "cannot back up what serves "+s.root()+": it needs 1.6MiB")
+	s.stopsShort(pid, "1.1.0", back, "cannot back up what serves "+s.root()+": it needs 1.4MiB")
 	d.free()
 	s.fails(1, meets("backups/.new-", d.fill), back, "cannot back up what serves ", full, "nothing is changed")
 	s.untouched(pid, "1.1.0")

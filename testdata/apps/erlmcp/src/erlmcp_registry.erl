@@ -1,4 +1,5 @@
-%% @doc Names for processes, any term to one pid, usable as {via, erlmcp_registry, Name}. A name goes with its process.
+%% @doc Names for processes, any term to one pid, usable as {via, erlmcp_registry, Name}. A name goes with its process,
+%% at once: who starts it again need not wait until the registry has heard of its end.
 -module(erlmcp_registry).
 -behaviour(gen_server).
 
@@ -16,8 +17,13 @@ unregister_name(Name) ->
 
 whereis_name(Name) ->
     case ets:lookup(?MODULE, Name) of
-        [{Name, Pid, _}] -> Pid;
-        [] -> undefined
+        [{Name, Pid, _}] ->
+            case is_process_alive(Pid) of
+                true -> Pid;
+                false -> undefined
+            end;
+        [] ->
+            undefined
     end.
 
 send(Name, Message) ->
@@ -34,21 +40,25 @@ init([]) ->
     {ok, #{}}.
 
 handle_call({register, Name, Pid}, _From, Refs) ->
-    case ets:member(?MODULE, Name) of
-        true ->
-            {reply, no, Refs};
-        false ->
+    case whereis_name(Name) of
+        undefined ->
             Ref = erlang:monitor(process, Pid),
+            Rest = forget(Name, Refs),
             ets:insert(?MODULE, {Name, Pid, Ref}),
-            {reply, yes, Refs#{Ref => Name}}
+            {reply, yes, Rest#{Ref => Name}};
+        _ ->
+            {reply, no, Refs}
     end;
 handle_call({unregister, Name}, _From, Refs) ->
+    {reply, ok, forget(Name, Refs)}.
+
+forget(Name, Refs) ->
     case ets:take(?MODULE, Name) of
         [{Name, _, Ref}] ->
             erlang:demonitor(Ref, [flush]),
-            {reply, ok, maps:remove(Ref, Refs)};
+            maps:remove(Ref, Refs);
         [] ->
-            {reply, ok, Refs}
+            Refs
     end.
 
 handle_cast(_, Refs) ->
