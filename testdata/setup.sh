@@ -11,9 +11,16 @@ fi
 say "$(go version)"
 
 missing=
-for pair in git:git gcc:gcc curl:curl; do
+for pair in git:git gcc:gcc curl:curl bash:bash zsh:zsh fish:fish zstd:zstd visudo:sudo \
+	erl:erlang-base rebar3:rebar3; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
+# What the Erlang application is built and tested with; a package has no program of its own to look for.
+if command -v dpkg >/dev/null; then
+	for package in erlang-dev erlang-eunit erlang-common-test erlang-tools; do
+		dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+	done
+fi
 test -e /usr/include/stdlib.h || missing="$missing libc6-dev"
 if [ -z "$missing" ]; then
 	say 'nothing is missing'

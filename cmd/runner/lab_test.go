@@ -29,7 +29,7 @@ type lab struct {
 
 // labEnvironments differ in how much they ask for; they are one target.
 const labEnvironments = `
-def _env(accept = ["healthy"], stable_for = "0s", **more):
+def _env(accept = ["healthy"], stable_for = "0s", within = "30s", **more):
     return environment(
         app = "erlmcp",
         build = rebar3(profile = "prod", tests = ["eunit", "ct"]),
@@ -38,7 +38,7 @@ def _env(accept = ["healthy"], stable_for = "0s", **more):
             root = "target",
             service = relx("erlmcp", port = {port}, node = "{node}", grace = "3s", unsupervised = True),
         ),
-        health = probe("/health", accept = accept, within = "30s", stable_for = stable_for),
+        health = probe("/health", accept = accept, within = within, stable_for = stable_for),
         smoke = [
             smoke.http("/health/ready"),
             smoke.jsonrpc("/mcp", method = "initialize", result = {"serverInfo.name": "erlmcp"}),
@@ -50,6 +50,7 @@ def _env(accept = ["healthy"], stable_for = "0s", **more):
 
 quick = _env()
 careful = _env(rehearse = True)
+impatient = _env(within = "6s")
 lenient = _env(accept = ["healthy", "degraded"])
 stable = _env(stable_for = "4s")
 production = _env(rehearse = True, protected = True)
