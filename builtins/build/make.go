@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,8 +33,15 @@ var (
 // Summary implements op.Op.
 func (m Make) Summary() string { return m.command().Summary() }
 
+// apart is the environment of a make that is nobody's part: where runner was started by a make, its flags are not for this one.
+func (m Make) apart() map[string]secret.Text {
+	env := map[string]secret.Text{"MAKEFLAGS": {}, "MFLAGS": {}, "MAKELEVEL": {}}
+	maps.Copy(env, m.Env)
+	return env
+}
+
 func (m Make) command() Command {
-	return Command{Argv: append([]string{"make"}, m.Targets...), Output: m.Output, Version: m.Version, Env: m.Env, Dir: m.Dir, Timeout: m.Timeout, Key: m.Key}
+	return Command{Argv: append([]string{"make"}, m.Targets...), Output: m.Output, Version: m.Version, Env: m.apart(), Dir: m.Dir, Timeout: m.Timeout, Key: m.Key}
 }
 
 // Check implements op.Checked.
