@@ -19,12 +19,12 @@ type labFault struct {
 
 var labFaults = []labFault{
 	{"the start fails", "quick", []string{"{fail_start, error}."}, 10, []string{"has ended by itself", "told_to_fail", "1.0.0 serves and is healthy"}, 20 * time.Second},
-	{"the node halts", "quick", []string{"{fail_start, halt}."}, 10, []string{"has ended by itself", "erlmcp was told to halt", "1.0.0 serves and is healthy"}, 20 * time.Second},
+	{"the node halts", "quick", []string{"{fail_start, halt}."}, 10, []string{"has ended by itself", "1.0.0 serves and is healthy"}, 20 * time.Second},
 	{"the start fails in rehearsal", "careful", []string{"{fail_start, error}."}, 1, []string{"the trial has ended by itself", "told_to_fail", "nothing is changed"}, 0},
 	{"health stays bad", "impatient", []string{"{health, unhealthy}."}, 10, []string{"503 unhealthy", "connection to 127.0.0.1:5432 refused"}, 0},
 	{"degraded is refused", "impatient", []string{"{health, degraded}."}, 10, []string{"degraded"}, 0},
-	{"a smoke test fails", "quick", []string{"{mcp, error}."}, 10, []string{"fail jsonrpc initialize /mcp", "2 of 3 smoke tests passed"}, 0},
-	{"a smoke test fails in rehearsal", "careful", []string{"{mcp, error}."}, 1, []string{"fail jsonrpc initialize /mcp", "nothing is changed"}, 0},
+	{"a smoke test fails", "quick", []string{"{mcp, error}."}, 10, []string{"FAIL jsonrpc initialize /mcp", "2 of 3 smoke tests passed"}, 0},
+	{"a smoke test fails in rehearsal", "careful", []string{"{mcp, error}."}, 1, []string{"FAIL jsonrpc initialize /mcp", "nothing is changed"}, 0},
 	{"it crashes after 3 s", "stable", []string{"{crash_after, \"3s\"}."}, 10, []string{"has ended by itself", "erlmcp was told to crash"}, 0},
 }
 
