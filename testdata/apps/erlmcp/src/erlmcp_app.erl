@@ -25,7 +25,7 @@ start() ->
             {error, told_to_fail};
         halt ->
             io:format(standard_error, "erlmcp was told to halt~n", []),
-            erlang:halt(3, [{flush, false}])
+            erlang:halt(3)
     end.
 
 started({ok, Pid}) ->

@@ -79,4 +79,4 @@ crash_later() ->
 
 crash() ->
     io:format(standard_error, "erlmcp was told to crash~n", []),
-    erlang:halt(3, [{flush, false}]).
+    erlang:halt(3).
