@@ -69,7 +69,8 @@ func (p *Pool) Open(ctx context.Context, address string) (*Engine, error) {
 }
 
 func connect(ctx context.Context, at endpoint) (*Engine, error) {
-	options, err := at.options()
+	line := &line{address: at.address}
+	options, err := at.options(line)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the Docker engine at %s: %w", at.address, err)
 	}
@@ -80,7 +81,7 @@ func connect(ctx context.Context, at endpoint) (*Engine, error) {
 	pong, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 	if err != nil {
 		c.Close()
-		return nil, unreachable(at.address, err)
+		return nil, unreachable(at.address, line.cause(err))
 	}
 	if versions.LessThan(pong.APIVersion, lowest) {
 		c.Close()
@@ -108,7 +109,7 @@ func unreachable(address string, err error) error {
 		"DOCKER_HOST, or engine = in environments.star, says where it is")
 }
 
-// innermost leaves out what the client wraps around a network's error.
+// innermost leaves out what the network's errors say of themselves.
 func innermost(err error) error {
 	var net *net.OpError
 	if errors.As(err, &net) {

@@ -1,13 +1,16 @@
 package daemon
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
@@ -123,9 +126,35 @@ func (at endpoint) sound() (endpoint, error) {
 	return at, fmt.Errorf("want an address such as \"unix:///var/run/docker.sock\" or \"tcp://10.0.0.5:2376\", got %q", at.address)
 }
 
+// line dials an engine, and keeps why that failed: the client's own errors are text.
+type line struct {
+	address string
+	failed  atomic.Pointer[error]
+}
+
+func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if path, ok := strings.CutPrefix(l.address, "unix://"); ok {
+		network, address = "unix", path
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		l.failed.Store(&err)
+	}
+	return c, err
+}
+
+// cause is why dialling failed, or err where it did not.
+func (l *line) cause(err error) error {
+	if failed := l.failed.Load(); failed != nil {
+		return *failed
+	}
+	return err
+}
+
 // options are how the client gets there.
-func (at endpoint) options() ([]client.Opt, error) {
-	options := []client.Opt{client.WithHost(at.address), client.WithUserAgent("runner")}
+func (at endpoint) options(l *line) ([]client.Opt, error) {
+	options := []client.Opt{client.WithHost(at.address), client.WithDialContext(l.dial), client.WithUserAgent("runner")}
 	if at.certs != "" {
 		options = append(options, client.WithTLSClientConfig(filepath.Join(at.certs, "ca.pem"), filepath.Join(at.certs, "cert.pem"), filepath.Join(at.certs, "key.pem")))
 	} else if strings.HasPrefix(at.address, "tcp://") && strings.HasSuffix(at.address, ":2376") {
