@@ -35,7 +35,7 @@ func (r *Run) UndoRun(ctx context.Context, target any, run, abandon string) erro
 	if abandon != "" {
 		return r.settle(ctx, held, s, abandon)
 	}
-	return r.recover(ctx, held, s)
+	return r.recover(ctx, held, s, true)
 }
 
 // lastUncommitted finds the run to undo. Only the last one that changed something can be: what came later stands on it.

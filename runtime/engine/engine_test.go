@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +71,7 @@ func TestChangeWithoutLease(t *testing.T) {
 
 func TestCommitIsThePointOfNoReturn(t *testing.T) {
 	g := newRig(t)
-	f := g.script("lease", Set{Name: "a", Value: "1"}, "commit", Set{Name: "b", Value: "1"}, Tell{"all"}, errBoom)
+	f := g.script("lease", Set{Name: "a", Value: "1"}, "commit", Set{Name: "b", Value: "1"}, Tell{What: "all"}, errBoom)
 	g.want(f, ExitStays, values{"a": "1", "b": ""})
 	if len(f.Finals) != 1 || f.Message != "done" {
 		t.Errorf("verdict %+v", f)
@@ -77,7 +80,7 @@ func TestCommitIsThePointOfNoReturn(t *testing.T) {
 
 func TestFinalBeforeCommitIsNamed(t *testing.T) {
 	g := newRig(t)
-	f := g.script("lease", Set{Name: "a", Value: "1"}, Tell{"all"}, errBoom)
+	f := g.script("lease", Set{Name: "a", Value: "1"}, Tell{What: "all"}, errBoom)
 	g.want(f, ExitDiffers, values{"a": ""})
 	if len(f.Differs) != 1 || !strings.Contains(f.Differs[0], "tell all") {
 		t.Errorf("differs %q", f.Differs)
@@ -220,6 +223,89 @@ func TestSecretsAreScrubbedFromFactsAndResults(t *testing.T) {
 	})
 	g.want(f, ExitFailed, nil)
 	if strings.Contains(g.story(), "correct-horse") {
+		t.Error(g.story())
+	}
+}
+
+// TestSecretIsPutBack: what is concealed in the records of a run is not lost to its undo.
+func TestSecretIsPutBack(t *testing.T) {
+	const was = "correct-horse-battery"
+	g := newRig(t)
+	t.Setenv("TOKEN", was)
+	g.w.put("a", was)
+	reveal := func(_ context.Context, r *Run) error {
+		_, err := r.Host.Secrets.Reveal(secret.Env("TOKEN"))
+		return err
+	}
+	g.want(g.script(reveal, "lease", Set{Name: "a", Value: "1"}, errBoom), ExitTakenBack, values{"a": was})
+	if strings.Contains(g.story(), was) {
+		t.Error(g.story())
+	}
+}
+
+// TestContentsStandInNoRecord: an inverse that holds contents is a file of its own, however small.
+func TestContentsStandInNoRecord(t *testing.T) {
+	g := newRig(t)
+	g.w.put("a", "an old configuration")
+	g.want(g.script("lease", Set{Name: "a", Value: "1", Keep: true}, errBoom), ExitTakenBack, values{"a": "an old configuration"})
+	for _, r := range g.facts {
+		if f, ok := r.Fact.(event.OpStarted); ok && (len(f.Inverse) == 0 || strings.Contains(string(f.Inverse), "configuration")) {
+			t.Errorf("the record says %s", f.Inverse)
+		}
+	}
+}
+
+// TestMigratedStays: behind a Final that says so, nothing is taken back unless a person asks.
+func TestMigratedStays(t *testing.T) {
+	g := newRig(t)
+	migrate := Tell{What: "the schema", Keep: "its data is migrated"}
+	f := g.script("lease", Set{Name: "a", Value: "1"}, migrate, Set{Name: "b", Value: "1"}, errBoom)
+	g.want(f, ExitDiffers, values{"a": "1", "b": "1"})
+	if want := "tell the schema: its data is migrated: what was changed stays"; len(f.Differs) != 1 || f.Differs[0] != want || f.Unfinished {
+		t.Errorf("differs %q, want %q; unfinished %v", f.Differs, want, f.Unfinished)
+	}
+	if strings.Contains(g.story(), "undo_started") {
+		t.Error(g.story())
+	}
+	g.want(g.script("lease", Set{Name: "b", Value: "2"}), ExitHolds, values{"a": "1", "b": "2"})
+
+	f = g.script("lease", Set{Name: "a", Value: "3"}, migrate, errBoom)
+	g.want(f, ExitDiffers, values{"a": "3"})
+	r := g.run()
+	f = r.Main(t.Context(), func(ctx context.Context) error { return r.UndoRun(ctx, nil, "", "") })
+	g.want(f, ExitHolds, values{"a": "1"})
+}
+
+// TestMigratedStaysInAnAttempt: a savepoint does not go back behind it either.
+func TestMigratedStaysInAnAttempt(t *testing.T) {
+	g := newRig(t)
+	try := func(ctx context.Context, r *Run) error {
+		_, err := r.Attempt(ctx, "", func(ctx context.Context) error {
+			return g.steps(ctx, r, "", Set{Name: "a", Value: "1"}, Tell{What: "the schema", Keep: "its data is migrated"}, errBoom)
+		})
+		return err
+	}
+	g.want(g.script("lease", try), ExitDiffers, values{"a": "1"})
+}
+
+// TestMigratedStaysBehindADeadRun: the next run goes on from the world as it is.
+func TestMigratedStaysBehindADeadRun(t *testing.T) {
+	g := newRig(t)
+	g.script("lease", Set{Name: "a", Value: "1"}, Tell{What: "the schema", Keep: "its data is migrated"}, errBoom)
+	log := filepath.Join(g.w.root, ".runner", "runs", "run-1.jsonl")
+	b, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish := bytes.LastIndexByte(bytes.TrimRight(b, "\x00\n"), '\n') + 1
+	if !bytes.Contains(b[finish:], []byte("run_finished")) {
+		t.Fatalf("the last record is %s", b[finish:])
+	}
+	if err := os.WriteFile(log, b[:finish], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.want(g.script("lease", Set{Name: "b", Value: "2"}), ExitHolds, values{"a": "1", "b": "2"})
+	if !strings.Contains(g.story(), "its data is migrated: what was changed stays") {
 		t.Error(g.story())
 	}
 }

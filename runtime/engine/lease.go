@@ -136,7 +136,7 @@ func (r *Run) forget(ctx context.Context, l *lease, states []journal.State) erro
 func (r *Run) recoverAll(ctx context.Context, l *lease, states []journal.State) error {
 	for _, dead := range slices.Backward(states) {
 		if dead.Unfinished() {
-			if err := r.recover(ctx, l, dead); err != nil {
+			if err := r.recover(ctx, l, dead, false); err != nil {
 				return err
 			}
 		}
@@ -145,7 +145,8 @@ func (r *Run) recoverAll(ctx context.Context, l *lease, states []journal.State) 
 }
 
 // recover takes one run back, into its own undo log: it ends the run's children, then undoes what is not committed.
-func (r *Run) recover(ctx context.Context, l *lease, dead journal.State) error {
+// asked is a person who names this run.
+func (r *Run) recover(ctx context.Context, l *lease, dead journal.State, asked bool) error {
 	log, err := l.Open(ctx, dead.Run)
 	if err != nil {
 		return err
@@ -166,10 +167,13 @@ func (r *Run) recover(ctx context.Context, l *lease, dead journal.State) error {
 	}
 	budget, cancel := r.recoveryContext(ctx)
 	defer cancel()
-	u := undoing{run: r, record: both, blob: func(ctx context.Context, digest string, _ journal.Change) ([]byte, error) {
+	u := undoing{run: r, asked: asked, record: both, blob: func(ctx context.Context, digest string, _ journal.Change) ([]byte, error) {
 		return l.home.Blob(ctx, digest)
 	}}
-	t := u.all(budget, dead.Open())
+	t := u.all(budget, "", dead.Open())
+	for _, why := range t.stays {
+		r.Note(why)
+	}
 	if t.lost != nil {
 		return t.lost
 	}

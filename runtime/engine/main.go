@@ -76,13 +76,12 @@ func (r *Run) fail(ctx context.Context, err error) verdict {
 	budget, cancel := r.undoContext(ctx)
 	defer cancel()
 	r.evidence(budget, v.open)
-	r.emit(event.UndoStarted{Why: firstLine(err.Error()), Count: len(v.open)}, false)
-	t := r.own().all(budget, v.open)
+	t := r.own().all(budget, err.Error(), v.open)
 	if t.lost != nil {
 		v.err, v.unsettled = errors.Join(err, t.lost), true
 		return v
 	}
-	v.undo, v.differs = true, append(v.differs, t.differs...)
+	v.undo, v.differs = true, append(append(v.differs, t.differs...), t.stays...)
 	if r.state.Committed == nil { // behind the commit they did what the run was for
 		v.differs = append(v.differs, t.finals...)
 	}

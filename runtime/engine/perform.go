@@ -12,7 +12,8 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// maxInline is the longest inverse, in bytes, that stands in the undo log itself; a longer one is a blob beside it.
+// maxInline is the longest inverse, in bytes, that stands in the undo log itself; a longer one is a blob beside it, and so
+// is one that holds contents, or a secret that the records would conceal.
 const maxInline = 16 << 10
 
 // Perform counts the op, records it, performs it, and records how it ended.
@@ -100,6 +101,9 @@ func (r *Run) prepare(ctx context.Context, b op.Bound, logs []*lease) error {
 	f := r.started(b)
 	if b.Class() == op.ClassFinal {
 		f.NoInverse = b.Why
+		if s, ok := b.Params.(op.Staying); ok {
+			f.Stays = s.Stays()
+		}
 	} else {
 		inverse, err := guarded(func() (any, error) { return b.Inverse(ctx) })
 		if err != nil {
@@ -130,7 +134,8 @@ func (r *Run) encodeInverse(ctx context.Context, f *event.OpStarted, inverse any
 		return err
 	}
 	f.Inverse = wire
-	if len(wire) <= maxInline {
+	_, contents := inverse.(op.Contents)
+	if len(wire) <= maxInline && !contents && r.Host.Secrets.Scrubber.String(string(wire)) == string(wire) {
 		return nil
 	}
 	for _, l := range logs {
@@ -152,6 +157,7 @@ type blobRef struct {
 func (r *Run) finish(ctx context.Context, b op.Bound, logs []*lease) (any, error) {
 	begun := r.Host.Clock.Now()
 	result, err := r.tries(ctx, b)
+	err = r.conceal(err)
 	f := event.OpFinished{Op: b.Path, Name: b.FullName(), Seconds: r.Host.Clock.Now().Sub(begun).Seconds()}
 	if err != nil {
 		f.Error = err.Error()
@@ -169,6 +175,25 @@ func (r *Run) finish(ctx context.Context, b op.Bound, logs []*lease) (any, error
 		err = fmt.Errorf("cannot record that the op is done: %w", e)
 	}
 	return result, err
+}
+
+// concealed is an op's error without the secrets that it quotes: attempt gives its text to the script.
+type concealed struct {
+	error
+	text string
+}
+
+func (c *concealed) Error() string { return c.text }
+func (c *concealed) Unwrap() error { return c.error }
+
+func (r *Run) conceal(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := r.Host.Secrets.Scrubber.String(err.Error()); text != err.Error() {
+		return &concealed{err, text}
+	}
+	return err
 }
 
 func (r *Run) tries(ctx context.Context, b op.Bound) (any, error) {

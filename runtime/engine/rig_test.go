@@ -62,6 +62,7 @@ type Set struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	Bare  bool   `json:"bare,omitempty"` // has no target
+	Keep  bool   `json:"keep,omitempty"` // its inverse counts as contents
 	Key   op.Key `json:"key"`
 }
 
@@ -78,8 +79,19 @@ func (s Set) Inverse(_ context.Context, w *world) (any, error) {
 	if was == s.Value {
 		return nil, nil
 	}
+	if s.Keep {
+		return Refill{Unset{s.Name, was, s.Value}}, nil
+	}
 	return Unset{s.Name, was, s.Value}, nil
 }
+
+// Refill is an Unset that holds contents.
+type Refill struct{ Unset Unset }
+
+func (Refill) HoldsContents()    {}
+func (f Refill) Summary() string { return f.Unset.Summary() }
+
+func (f Refill) Do(ctx context.Context, w *world) (op.Restored, error) { return f.Unset.Do(ctx, w) }
 
 type served struct{ Version string }
 
@@ -138,7 +150,10 @@ func (l Look) Do(_ context.Context, w *world) (string, error) {
 
 type Tell struct {
 	What string `json:"what"`
+	Keep string `json:"keep,omitempty"` // why a failure behind it leaves everything
 }
+
+func (t Tell) Stays() string { return t.Keep }
 
 func (t Tell) Summary() string                              { return "tell " + t.What }
 func (t Tell) Do(context.Context, *world) (struct{}, error) { return struct{}{}, nil }
@@ -169,7 +184,7 @@ func newRig(t *testing.T) *rig {
 	}
 	w := &world{root: root, fail: map[string]error{}}
 	reg, err := op.NewRegistry(map[string][]*op.Spec{"toy": {
-		op.Change(w, Set{}), op.Undo(w, Unset{}), op.Read(w, Look{}), op.Final(w, Tell{}, "it is told"), op.Ask(w, Wait{}),
+		op.Change(w, Set{}), op.Undo(w, Unset{}), op.Undo(w, Refill{}), op.Read(w, Look{}), op.Final(w, Tell{}, "it is told"), op.Ask(w, Wait{}),
 	}}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -78,14 +78,13 @@ func (r *Run) Attempt(ctx context.Context, branch string, fn func(ctx context.Co
 	if len(changes) == 0 {
 		return failure, nil
 	}
-	r.emit(event.UndoStarted{Why: "attempt: " + firstLine(failure.Error()), Count: len(changes)}, false)
 	budget, cancel := r.undoContext(ctx)
 	defer cancel()
-	t := r.own().all(budget, changes)
+	t := r.own().all(budget, "attempt: "+failure.Error(), changes)
 	if t.lost != nil {
 		return nil, errors.Join(failure, t.lost)
 	}
-	if t.differs = append(t.differs, t.finals...); len(t.differs) > 0 {
+	if t.differs = append(append(t.differs, t.finals...), t.stays...); len(t.differs) > 0 {
 		return nil, errors.Join(failure, &Incomplete{Run: r.ID, Differs: t.differs, Settled: !t.failed})
 	}
 	return failure, nil

@@ -15,6 +15,7 @@ import (
 // they differ in where the records go.
 type undoing struct {
 	run    *Run
+	asked  bool                                       // by a person, for this very run
 	record func(f event.Fact, c journal.Change) error // durable where the change itself is recorded
 	blob   func(ctx context.Context, digest string, c journal.Change) ([]byte, error)
 }
@@ -26,12 +27,25 @@ type tally struct {
 	failed    bool     // an inverse failed: it is worth trying again
 	conflicts int
 	finals    []string // what cannot be taken back
+	stays     []string // why nothing was taken back
 	lost      error    // the lease is: whoever took it goes on
 }
 
-// all takes changes back in the order given. It goes on past what fails, not past the loss of its lease.
-func (u undoing) all(ctx context.Context, changes []journal.Change) tally {
+// all takes changes back in the order given, because of why. It goes on past what fails, not past the loss of its lease.
+// Where one of them says that the world must stay as it is, nothing is taken back unless a person asks.
+func (u undoing) all(ctx context.Context, why string, changes []journal.Change) tally {
 	var t tally
+	for _, c := range changes {
+		if c.Stays != "" && !u.asked {
+			t.stays = append(t.stays, fmt.Sprintf("%s: %s: what was changed stays", c.Summary, c.Stays))
+		}
+	}
+	if len(t.stays) > 0 {
+		return t
+	}
+	if why != "" {
+		u.run.emit(event.UndoStarted{Why: firstLine(why), Count: len(changes)}, false)
+	}
 	for _, c := range changes {
 		f := u.one(ctx, c)
 		f.Op, f.Name, f.Order = c.Op, c.Name, c.Order

@@ -36,6 +36,7 @@ type OpStarted struct {
 	Params    json.RawMessage `json:"params,omitempty"`
 	Inverse   json.RawMessage `json:"inverse,omitempty"`    // an op on the wire
 	NoInverse string          `json:"no_inverse,omitempty"` // why there is none
+	Stays     string          `json:"stays,omitempty"`      // why a failure from here on leaves what was changed
 	Order     int64           `json:"order,omitempty"`      // order among all changes of the run, whatever their log
 }
 

@@ -44,6 +44,18 @@ type Witness[D any] interface {
 	Evidence(ctx context.Context, d D) ([]Evidence, error)
 }
 
+// Contents marks an inverse that holds contents of the target: an old configuration, a resolved model. It is stored beside
+// the undo log, readable by its owner alone, and stands in no record.
+type Contents interface {
+	HoldsContents()
+}
+
+// Staying is a Final behind which going back may do harm, such as a migration of data that the version before cannot read.
+// Stays is why a failure is to leave what the run has changed; "" where it need not.
+type Staying interface {
+	Stays() string
+}
+
 // Graded is an op whose parameters decide its class; the class it is registered with is the strongest it may name.
 type Graded interface {
 	Grade() Class
