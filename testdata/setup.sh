@@ -12,7 +12,7 @@ say "$(go version)"
 
 missing=
 for pair in git:git gcc:gcc curl:curl bash:bash zsh:zsh fish:fish zstd:zstd visudo:sudo \
-	erl:erlang-base rebar3:rebar3; do
+	erl:erlang-base rebar3:rebar3 dockerd:docker.io iptables:iptables debootstrap:debootstrap; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # What the Erlang application is built and tested with; a package has no program of its own to look for.
