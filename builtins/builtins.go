@@ -4,6 +4,9 @@ package builtins
 import (
 	"github.com/erlmcp/runner/builtins/backups"
 	"github.com/erlmcp/runner/builtins/build"
+	"github.com/erlmcp/runner/builtins/compose"
+	"github.com/erlmcp/runner/builtins/docker"
+	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/files"
 	"github.com/erlmcp/runner/builtins/git"
 	"github.com/erlmcp/runner/builtins/health"
@@ -23,9 +26,12 @@ import (
 
 // Families lists every family, working on one host.
 func Families(h *host.Host) []builtin.Family {
+	engines := daemon.NewPool(h)
 	return []builtin.Family{
 		backups.Family(h),
 		build.Family(h),
+		compose.Family(h, engines),
+		docker.Family(h, engines),
 		files.Family(h),
 		git.Family(h),
 		health.Family(h),

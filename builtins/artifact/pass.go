@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,6 +28,13 @@ const (
 	buffer  = 256 << 10
 )
 
+// Where each file is synced by itself, so many wait for it, and so many are synced at a time: by then the disk has been
+// writing them for a while, and the journal of the file system takes many of them at once.
+const (
+	together = 64
+	syncs    = 16
+)
+
 // pass is one reading of a tree's files.
 type pass struct {
 	tree    *Tree
@@ -34,13 +42,15 @@ type pass struct {
 	ctx     context.Context
 	group   *errgroup.Group
 	buffers chan []byte
-	copies  atomic.Bool // the file system cannot clone
+	copies  atomic.Bool  // the file system cannot clone
+	barrier host.Barrier // where there is one for all that is written
 
-	mu    sync.Mutex
-	done  int64 // bytes
-	total int64
-	said  int64
-	files int
+	mu      sync.Mutex
+	written []host.File // and not synced yet
+	done    int64       // bytes
+	total   int64
+	said    int64
+	files   int
 }
 
 func newPass(ctx context.Context, f host.FS, t *Tree) *pass {
@@ -56,6 +66,22 @@ func newPass(ctx context.Context, f host.FS, t *Tree) *pass {
 // begin visits a file, when one of those under way has ended.
 func (p *pass) begin(e *host.Entry, visit func(*pass, *host.Entry) error) {
 	p.group.Go(func() error { return p.visit(e, visit) })
+}
+
+// each visits the files, some at a time, and waits for their end. Of a live tree those that have vanished are left out.
+func (p *pass) each(visit func(*pass, *host.Entry) error, end func() error) error {
+	t := p.tree
+	for i := range t.Entries {
+		if e := &t.Entries[i]; e.Mode.IsRegular() {
+			p.begin(e, visit)
+		}
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	t.Entries = slices.DeleteFunc(t.Entries, func(e host.Entry) bool { return e.Mode.IsRegular() && e.SHA256 == "" })
+	t.Bytes = p.done
+	return nil
 }
 
 func (p *pass) visit(e *host.Entry, visit func(*pass, *host.Entry) error) error {
@@ -74,6 +100,78 @@ func (p *pass) visit(e *host.Entry, visit func(*pass, *host.Entry) error) error 
 }
 
 func (p *pass) end() error { return p.group.Wait() }
+
+// frame makes the folders and the links of a copy, behind a barrier where there is one: it comes before all that is
+// written.
+func (p *pass) frame(to string) (dirs []string, err error) {
+	files := 0
+	for _, e := range p.tree.Entries {
+		if e.Mode.IsRegular() {
+			files++
+		}
+	}
+	if files >= host.ManyFiles {
+		p.barrier, err = p.f.Barrier(filepath.Dir(to), files)
+	}
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
+	dirs, err = p.tree.frame(p.f, to)
+	if err != nil && p.barrier != nil {
+		err = errors.Join(err, p.barrier.Close())
+	}
+	return dirs, err
+}
+
+// keep ends a file that was written: settle makes it durable, or what is kept later.
+func (p *pass) keep(out host.File) error {
+	if p.barrier != nil {
+		return out.Close()
+	}
+	host.Hasten(out)
+	var full []host.File
+	p.mu.Lock()
+	if p.written = append(p.written, out); len(p.written) == together {
+		full, p.written = p.written, nil
+	}
+	p.mu.Unlock()
+	return syncAll(full)
+}
+
+// settle waits for the files under way. When it has returned without an error, they and the folders are durable.
+func (p *pass) settle(dirs []string) error {
+	err := p.end()
+	if p.barrier != nil {
+		if err == nil {
+			err = p.barrier.Sync()
+		}
+		return errors.Join(err, p.barrier.Close())
+	}
+	if err != nil {
+		for _, f := range p.written {
+			f.Close()
+		}
+		return err
+	}
+	if err := syncAll(p.written); err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(syncs)
+	for _, d := range dirs {
+		group.Go(func() error { return p.f.SyncDir(d) })
+	}
+	return group.Wait()
+}
+
+func syncAll(files []host.File) error {
+	var group errgroup.Group
+	group.SetLimit(syncs)
+	for _, f := range files {
+		group.Go(func() error { return errors.Join(f.Sync(), f.Close()) })
+	}
+	return group.Wait()
+}
 
 // errVanished is a file that something else stands in for.
 var errVanished = errors.New("it is not what it was when the folder was listed")
@@ -130,12 +228,21 @@ func (p *pass) copy(e *host.Entry, to string) error {
 		err = p.pump(e, in, out)
 	}
 	if err == nil {
-		err = p.f.Chmod(to, perm) // the umask has had its way with Open's
+		err = p.allow(out, to, perm)
 	}
-	if err == nil {
-		err = out.Sync()
+	if err != nil {
+		return errors.Join(err, out.Close())
 	}
-	return errors.Join(err, out.Close())
+	return p.keep(out)
+}
+
+// allow gives a new file its mode, where the umask has had its way with Open's.
+func (p *pass) allow(out host.File, name string, perm fs.FileMode) error {
+	info, err := out.Stat()
+	if err == nil && info.Mode() != perm {
+		err = p.f.Chmod(name, perm)
+	}
+	return err
 }
 
 // clone shares the blocks of a file, where the file system can; it is asked until it says no.

@@ -97,8 +97,9 @@ type Writer struct {
 
 // Writer makes the folders and the links of the tree.
 func (t *Tree) Writer(ctx context.Context, f host.FS, to string) (*Writer, error) {
-	dirs, err := t.frame(f, to)
-	return &Writer{newPass(ctx, f, t), to, dirs}, err
+	p := newPass(ctx, f, t)
+	dirs, err := p.frame(to)
+	return &Writer{p, to, dirs}, err
 }
 
 // Put writes a file, which must be what the manifest says of it. The disk holds it when Close has returned.
@@ -116,22 +117,14 @@ func (w *Writer) Put(e host.Entry, in io.Reader) error {
 		err = fmt.Errorf("%s is not what it was", e.Path)
 	}
 	if err == nil {
-		err = w.pass.f.Chmod(name, e.Mode.Perm())
+		err = w.pass.allow(out, name, e.Mode.Perm())
 	}
 	if err != nil {
 		return errors.Join(err, out.Close())
 	}
-	w.pass.begin(&got, func(*pass, *host.Entry) error { return errors.Join(out.Sync(), out.Close()) })
+	w.pass.begin(&got, func(p *pass, _ *host.Entry) error { return p.keep(out) })
 	return nil
 }
 
 // Close waits for the disk.
-func (w *Writer) Close() error {
-	err := w.pass.end()
-	for _, d := range w.dirs {
-		if err == nil {
-			err = w.pass.f.SyncDir(d)
-		}
-	}
-	return err
-}
+func (w *Writer) Close() error { return w.pass.settle(w.dirs) }

@@ -1,7 +1,6 @@
 package artifact
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,32 +109,26 @@ func (t *Tree) Room() int64 {
 
 // Hash reads every file, some at a time.
 func (t *Tree) Hash(ctx context.Context, f host.FS) error {
-	return t.each(ctx, f, func(p *pass, e *host.Entry) error {
+	p := newPass(ctx, f, t)
+	return p.each(func(p *pass, e *host.Entry) error {
 		in, err := p.open(e)
 		if err != nil {
 			return err
 		}
 		return errors.Join(p.pump(e, in, nil), in.Close())
-	})
+	}, p.end)
 }
 
 // Copy makes a copy under a name that is free. Its files and its directories are durable when it returns, its name in
 // the directory above is not. Modes are kept, owners and times are not; no block is written where the file system can
 // share it. What it has made of a copy that ends with an error stays.
 func (t *Tree) Copy(ctx context.Context, f host.FS, to string) error {
-	dirs, err := t.frame(f, to)
+	p := newPass(ctx, f, t)
+	dirs, err := p.frame(to)
 	if err != nil {
 		return err
 	}
-	if err := t.each(ctx, f, func(p *pass, e *host.Entry) error { return p.copy(e, filepath.Join(to, e.Path)) }); err != nil {
-		return err
-	}
-	for _, d := range dirs {
-		if err := cmp.Or(context.Cause(ctx), f.SyncDir(d)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.each(func(p *pass, e *host.Entry) error { return p.copy(e, filepath.Join(to, e.Path)) }, func() error { return p.settle(dirs) })
 }
 
 // frame makes the folders and the links of a copy.
@@ -159,22 +152,6 @@ func (t *Tree) frame(f host.FS, to string) (dirs []string, err error) {
 		}
 	}
 	return dirs, nil
-}
-
-// each visits the files, some at a time. Of a live tree those that have vanished are left out.
-func (t *Tree) each(ctx context.Context, f host.FS, visit func(*pass, *host.Entry) error) error {
-	p := newPass(ctx, f, t)
-	for i := range t.Entries {
-		if e := &t.Entries[i]; e.Mode.IsRegular() {
-			p.begin(e, visit)
-		}
-	}
-	if err := p.end(); err != nil {
-		return err
-	}
-	t.Entries = slices.DeleteFunc(t.Entries, func(e host.Entry) bool { return e.Mode.IsRegular() && e.SHA256 == "" })
-	t.Bytes = p.done
-	return nil
 }
 
 // Copy copies what Find finds; see Tree.Copy.

@@ -63,18 +63,88 @@ func TestCopyKeepsModes(t *testing.T) {
 	}))
 }
 
+// What Copy has made is on the disk, one barrier behind all of it or a sync for each; before the barrier it is not.
 func TestCopySurvivesPowerLoss(t *testing.T) {
+	for files, barrier := range map[int]bool{30: false, host.ManyFiles: true, 200: true, 201: false} {
+		dir := t.TempDir()
+		from, to := many(t, filepath.Join(dir, "from"), files), filepath.Join(dir, "to")
+		must(t, os.Mkdir(filepath.Join(from, "empty"), 0o750))
+		must(t, os.Symlink("d0", filepath.Join(from, "link")))
+		v := &barriers{Volatile: hosttest.NewVolatile(t, dir), none: files == 201}
+		must(t, Copy(t.Context(), v, from, to))
+		want := digest(t, v, from)
+		if v.synced.Load() != barrier || v.open.Load() != 0 {
+			t.Errorf("%d files: behind a barrier: %v, left open: %d", files, v.synced.Load(), v.open.Load())
+		}
+		must(t, v.SyncDir(dir)) // its name is the caller's part
+		v.Crash()
+		if d := digest(t, v, to); d != want {
+			t.Errorf("%d files: what was copied is not on the disk", files)
+		}
+	}
+}
+
+// barriers is a disk on which a barrier may be missing or fail.
+type barriers struct {
+	*hosttest.Volatile
+	none   bool
+	fails  error
+	synced atomic.Bool
+	open   atomic.Int64
+}
+
+type counted struct {
+	host.Barrier
+	of *barriers
+}
+
+// Barrier implements host.FS.
+func (b *barriers) Barrier(dir string, files int) (host.Barrier, error) {
+	if b.none {
+		return nil, errors.ErrUnsupported
+	}
+	under, err := b.Volatile.Barrier(dir, files)
+	if err != nil {
+		return nil, err
+	}
+	b.open.Add(1)
+	return counted{under, b}, nil
+}
+
+func (c counted) Sync() error {
+	c.of.synced.Store(true)
+	if c.of.fails != nil {
+		return c.of.fails
+	}
+	return c.Barrier.Sync()
+}
+
+func (c counted) Close() error {
+	c.of.open.Add(-1)
+	return c.Barrier.Close()
+}
+
+// What the disk could not write is an error of the copy, and a barrier is closed whatever happens.
+func TestCopyBehindABarrierThatFails(t *testing.T) {
 	dir := t.TempDir()
-	from := many(t, filepath.Join(dir, "from"), 30)
-	must(t, os.Mkdir(filepath.Join(from, "empty"), 0o750))
-	must(t, os.Symlink("d0", filepath.Join(from, "link")))
-	v := hosttest.NewVolatile(t, dir)
-	must(t, Copy(t.Context(), v, from, filepath.Join(dir, "to")))
-	want := digest(t, v, from)
-	must(t, v.SyncDir(dir)) // its name is the caller's part
-	v.Crash()
-	if d := digest(t, v, filepath.Join(dir, "to")); d != want {
-		t.Error("what was copied is not on the disk")
+	from, to := many(t, filepath.Join(dir, "from"), 100), filepath.Join(dir, "to")
+	v := &barriers{Volatile: hosttest.NewVolatile(t, dir), fails: syscall.EIO}
+	if err := Copy(t.Context(), v, from, to); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the disk is broken: %v", err)
+	}
+	v.fails = nil
+	if err := Copy(t.Context(), v, from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over what is there: %v", err)
+	}
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stop)
+	v.synced.Store(false)
+	if err := Copy(ctx, v, from, to+"2"); !errors.Is(err, stop) || v.synced.Load() {
+		t.Errorf("told to stop: %v, synced %v", err, v.synced.Load())
+	}
+	if v.open.Load() != 0 {
+		t.Errorf("%d barriers are left open", v.open.Load())
 	}
 }
 

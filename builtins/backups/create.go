@@ -76,13 +76,17 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 		return nil, err
 	}
 	tmp := filepath.Join(dir, ".new-"+layout.FileName(c.Key))
-	all, _, _, err := r.AllBackups()
+	all, err := r.BriefBackups()
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range all {
 		if b.Key == c.Key { // by a try that may have been killed before its last steps
-			return &b, settle(r, dir, tmp)
+			whole, _, err := r.OpenBackup(filepath.Base(b.Path))
+			if err != nil {
+				return nil, err
+			}
+			return &whole, settle(r, dir, tmp)
 		}
 	}
 	id, err := r.Live()
@@ -253,7 +257,7 @@ func (c Create) publish(ctx context.Context, r layout.Root, b layout.Backup, tmp
 
 // place gives a backup its name and its number.
 func (c Create) place(r layout.Root, dir string, b layout.Backup) (layout.Backup, error) {
-	all, _, _, err := r.AllBackups()
+	all, err := r.BriefBackups()
 	if err != nil {
 		return b, err
 	}

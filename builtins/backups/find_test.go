@@ -50,8 +50,17 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, b, err)
 		}
 	}
+	s.activate("000003") // a version has good backups and others, a release only its own
+	s.create(Create{})
+	for name, want := range map[string]string{"1.0.0": first + "-2", "000001": first + "-2", "2.0.0": first + "-3", "000002": first + "-3", "000003": first + "-4"} {
+		if b, err := find(name); b.Name != want || err != nil {
+			t.Errorf("%s: %+v, %v", name, b, err)
+		}
+	}
+	_, err = Find{Root: s.root, Name: "2.0.1", Releases: true}.Do(t.Context(), s.h)
+	fails(t, err, s.root+" has no release and no backup 2.0.1 (did you mean 2.0.0?)", "there are the releases 000003 (2.0.0, never accepted), 000002 (2.0.0), 000001 (1.0.0); the backups "+first+"-4 (2.0.0, never accepted), "+first+"-3 (2.0.0), ")
 	_, err = find("app-bakcup-20260126-120000")
-	fails(t, err, s.root+" has no backup app-bakcup-20260126-120000 (did you mean "+first+"?)", "there are: "+first+"-3 (2.0.0), app-pre-rollback-20260126-120000 (2.0.0, never accepted), ")
+	fails(t, err, s.root+" has no backup app-bakcup-20260126-120000 (did you mean "+first+"?)", "there are: "+first+"-4 (2.0.0, never accepted), "+first+"-3 (2.0.0), app-pre-rollback-20260126-120000 (2.0.0, never accepted), ")
 	for _, name := range []string{"..", "../backups/" + first, "/etc", s.path("backups", first), ".new-r.1", ".", "a\x00b"} {
 		_, err := find(name)
 		fails(t, err, "name: want the name of a backup", "")

@@ -18,7 +18,7 @@ import (
 type Verify struct {
 	_    op.Doc `doc:"Reads every byte of a backup back and compares it with the manifest: what is missing, added or not what was copied is an error."`
 	Root string `json:"root" doc:"The host root."`
-	Name string `json:"name" doc:"The name of the backup."`
+	Name string `json:"name" doc:"The name of the backup, or what else backups.find takes."`
 }
 
 // Verified is the result of Verify.
@@ -38,7 +38,7 @@ func (v Verify) Summary() string { return "verify the backup " + v.Name }
 // Do implements op.Op.
 func (v Verify) Do(ctx context.Context, h *host.Host) (Verified, error) {
 	began := h.Clock.Now()
-	b, err := named(layout.At(h, v.Root), v.Name)
+	b, err := Find{Name: v.Name}.named(layout.At(h, v.Root))
 	if err != nil {
 		return Verified{}, err
 	}

@@ -97,6 +97,17 @@ func Same(got, want any) bool {
 	return xerr == nil && yerr == nil && x == y
 }
 
+// head is how much of a body is looked at for an error, in bytes.
+const head = 1000
+
+// Head is the start of a body, with an ellipsis where there is more.
+func Head(b []byte) string {
+	if len(b) > head {
+		return string(b[:head]) + "…"
+	}
+	return string(b)
+}
+
 // Printable is the start of a text, n characters at most, those escaped that do not print.
 func Printable(s string, n int) string {
 	var b strings.Builder

@@ -57,11 +57,11 @@ func Run(ctx context.Context, h *host.Host, c Cmd) (Ran, error) {
 	if err != nil {
 		return Ran{}, err
 	}
-	out, err := listen(ctx, h, c)
+	out, err := Listen(ctx, h, c)
 	if err != nil {
 		return Ran{}, fmt.Errorf("cannot keep the output of %s: %w", Line(c.Argv), err)
 	}
-	cmd.Stdout, cmd.Stderr = out.stdout(), out.stderr()
+	cmd.Stdout, cmd.Stderr = out.Stdout(), out.Stderr()
 	if !c.Quiet {
 		op.Waiting(ctx, Line(c.Argv), h.Clock.Now().Add(c.Timeout))
 	}
@@ -74,7 +74,7 @@ func Run(ctx context.Context, h *host.Host, c Cmd) (Ran, error) {
 		started = err == nil
 		return err
 	})
-	ran := out.close()
+	ran := out.Close()
 	ran.Started, ran.Exit = started, exit
 	return ran, err
 }

@@ -20,10 +20,11 @@ import (
 // shown is how many lines of the beginning and of the end an error can quote.
 const shown = 10
 
-// output is where both outputs of a program meet, line by line.
-type output struct {
+// Output is where both outputs of a program meet, line by line.
+type Output struct {
 	op.Silent
 	scrub func(string) string
+	piece func(string) string
 	show  io.WriteCloser // nil where nothing is shown
 	lines [2]io.WriteCloser
 	tail  tail
@@ -37,8 +38,9 @@ type output struct {
 	last  []string
 }
 
-func listen(ctx context.Context, h *host.Host, c Cmd) (*output, error) {
-	o := &output{scrub: h.Secrets.Scrubber.String, tail: tail{keep: c.Keep}}
+// Listen begins to hear a program that c describes; Close ends that.
+func Listen(ctx context.Context, h *host.Host, c Cmd) (*Output, error) {
+	o := &Output{scrub: h.Secrets.Scrubber.String, piece: h.Secrets.Scrubber.Piece, tail: tail{keep: c.Keep}}
 	if c.Keep == 0 {
 		o.tail.keep = Keep
 	}
@@ -61,11 +63,14 @@ func listen(ctx context.Context, h *host.Host, c Cmd) (*output, error) {
 	return o, nil
 }
 
-func (o *output) stdout() io.Writer { return io.MultiWriter(&o.tail, o.lines[0]) }
-func (o *output) stderr() io.Writer { return o.lines[1] }
+// Stdout is where its standard output goes.
+func (o *Output) Stdout() io.Writer { return io.MultiWriter(&o.tail, o.lines[0]) }
+
+// Stderr is where its standard error goes.
+func (o *Output) Stderr() io.Writer { return o.lines[1] }
 
 // Output implements op.Speaker for the two streams. Each writes from a goroutine of its own.
-func (o *output) Output(line string) {
+func (o *Output) Output(line string) {
 	line = o.scrub(line)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -85,14 +90,17 @@ func (o *output) Output(line string) {
 	}
 }
 
-// close ends the unfinished lines and the file. A file that lacks something is not named in the result: a full disk
+// Close ends the unfinished lines and the file. A file that lacks something is not named in the result: a full disk
 // is no reason to call a program failed that did its work.
-func (o *output) close() Ran {
+func (o *Output) Close() Ran {
 	for _, l := range o.lines {
 		l.Close()
 	}
 	r := Ran{Path: o.path, First: o.first, Last: o.last}
 	r.Stdout, r.Truncated = o.tail.text()
+	if r.Truncated && !strings.Contains(r.Stdout, "\n") {
+		r.Stdout = o.piece(r.Stdout)
+	}
 	if o.show == nil {
 		return r
 	}
@@ -134,7 +142,7 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 // text is what is left. Where the beginning is missing it starts with a whole line, if there is one: the second half of
-// a secret would not be known as one.
+// a secret is not easily known as one.
 func (t *tail) text() (string, bool) {
 	b := t.buf
 	if len(b) > t.keep {

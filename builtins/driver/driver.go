@@ -55,18 +55,27 @@ func isInherited(kv string) bool {
 // ours is an environment without what was inherited.
 func ours(env []string) []string { return slices.DeleteFunc(slices.Clone(env), isInherited) }
 
-// environ is the environment of a service: what it inherits, what its driver says, what the script adds.
-func environ(h *host.Host, own []string, more map[string]secret.Text) ([]string, error) {
+// environ fills in the environment of a service: what it inherits, what its driver says, what the script adds. Which of
+// that is secret is kept with it.
+func (u *Unit) environ(h *host.Host, own []string, more map[string]secret.Text) error {
 	env := slices.DeleteFunc(slices.Clone(h.Env), func(kv string) bool { return !isInherited(kv) })
 	env = append(env, own...)
 	for _, name := range slices.Sorted(maps.Keys(more)) {
 		value, err := h.Secrets.Reveal(more[name])
 		if err != nil {
-			return nil, fmt.Errorf("cannot start the service: %s: %w", name, err)
+			return fmt.Errorf("cannot start the service: %s: %w", name, err)
+		}
+		for _, source := range more[name].Sources() {
+			value, err := h.Secrets.Reveal(source)
+			if err != nil {
+				return err
+			}
+			u.Secrets = append(u.Secrets, Secret{name, value})
 		}
 		env = append(env, name+"="+value)
 	}
-	return env, nil
+	u.Env = env
+	return nil
 }
 
 func portVariable(port int) []string {

@@ -75,6 +75,10 @@ func TailOf(h *host.Host, name string, n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	lines := strings.Split(strings.TrimRight(strings.ToValidUTF8(string(b), "\uFFFD"), "\n"), "\n")
+	text := strings.ToValidUTF8(string(b), "\uFFFD")
+	if info.Size() > tailBytes {
+		text = "…" + text // a piece of a line, and of what may be a secret
+	}
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n"), nil
 }

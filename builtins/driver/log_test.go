@@ -37,7 +37,7 @@ func TestLogsOfEarlierStarts(t *testing.T) {
 func TestTail(t *testing.T) {
 	p := newPlace(t)
 	p.must(os.MkdirAll(filepath.Dir(LogPath(p.root)), 0o755))
-	for want, text := range map[string]string{"b\nc": "a\nb\nc\n", "only": "only", "\uFFFDx": "\xffx\n", strings.Repeat("y", tailBytes): strings.Repeat("y", 3*tailBytes)} {
+	for want, text := range map[string]string{"b\nc": "a\nb\nc\n", "only": "only", "\uFFFDx": "\xffx\n", "…" + strings.Repeat("y", tailBytes): strings.Repeat("y", 3*tailBytes)} {
 		p.must(os.WriteFile(LogPath(p.root), []byte(text), 0o644))
 		if got, err := Tail(p.h, p.root, 2); got != want || err != nil {
 			t.Errorf("the tail of %.20q is %.20q, %v", text, got, err)

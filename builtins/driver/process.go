@@ -78,8 +78,7 @@ func (p Process) resolve(h *host.Host, u Unit, config string) (Unit, error) {
 	if config != "" {
 		own = append(own, "CONFIG_FILE="+config)
 	}
-	var err error
-	if u.Env, err = environ(h, own, p.Env); err != nil {
+	if err := u.environ(h, own, p.Env); err != nil {
 		return u, err
 	}
 	return u, u.startable(h)

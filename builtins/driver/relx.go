@@ -111,10 +111,11 @@ func (x Relx) resolve(h *host.Host, u Unit, n node) (Unit, error) {
 	if n.config != "" {
 		own = append(own, "RELX_CONFIG_PATH="+n.config)
 	}
-	var err error
-	if u.Env, err = environ(h, own, x.Env); err != nil {
+	if err := u.environ(h, own, x.Env); err != nil {
 		return u, err
 	}
+	u.Secrets = append(u.Secrets, Secret{"NODE_COOKIE", n.cookie})
+	u.conceal(h)
 	return u, u.startable(h)
 }
 

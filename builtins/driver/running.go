@@ -73,6 +73,7 @@ func (r Running) As(h *host.Host, root string, s Service) (bool, error) {
 	}
 	was := r.Loaded
 	u.Env, was.Env = ours(u.Env), ours(was.Env)
+	u.Secrets, was.Secrets = nil, nil // they are in Env
 	return reflect.DeepEqual(u, was), nil
 }
 

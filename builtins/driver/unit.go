@@ -29,8 +29,32 @@ type Unit struct {
 	Home    string      `json:"home,omitempty"`    // one that holds the node's cookie
 	Systemd *Supervisor `json:"systemd,omitempty"` // who runs it, where that is not runner
 	Key     op.Key      `json:"key"`               // of the op that made it
+	Secrets []Secret    `json:"secrets,omitempty"` // what of Env must not be seen, for runs that do not know it otherwise
 
 	cookie string // the root's, where it is new
+}
+
+// Secret is a value that a service was given, and the variable that it is in.
+type Secret struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// conceal has a run know the unit's secrets: what the service repeats of them in its log or its answers is masked.
+func (u Unit) conceal(h *host.Host) {
+	for _, s := range u.Secrets {
+		h.Secrets.Conceal(s.Name, s.Value)
+	}
+}
+
+// Conceal is for a run that may come to hear of a service before it uses one of its secrets: it knows then those that the
+// service of a root was started with, if it can read them.
+func Conceal(h *host.Host, root string) {
+	var r Running
+	b, err := host.ReadFile(h.Files, dir(root, "service.json"), maxRecord)
+	if err == nil && json.Unmarshal(b, &r) == nil {
+		Load(h, root, r.Unit) // which says why not wherever it matters
+	}
 }
 
 // Prepare makes the folders that the unit writes to. Who may not give them away shares them with the root's group.
@@ -154,6 +178,7 @@ func Load(h *host.Host, root, digest string) (Unit, error) {
 	if err != nil {
 		return u, fmt.Errorf("cannot read how a release was started: %w", err)
 	}
+	u.conceal(h)
 	return u, nil
 }
 

@@ -105,6 +105,9 @@ func (c call) do(ctx context.Context, h *host.Host) (Response, error) {
 	if err != nil {
 		return Response{}, advised(fmt.Errorf("no good answer to %s: %s", c, body.NoAnswer(err)), err)
 	}
+	if r.Truncated {
+		r.Body = []byte(h.Secrets.Scrubber.Piece(string(r.Body)))
+	}
 	return c.judge(r)
 }
 
@@ -206,7 +209,7 @@ func (c call) unexpected(r host.Response, want string) error {
 		return op.Hint(err, "ask there, or say follow = True")
 	}
 	got := fmt.Sprint(r.Status)
-	if text := strings.Join(strings.Fields(string(r.Body[:min(len(r.Body), 1000)])), " "); text != "" {
+	if text := strings.Join(strings.Fields(body.Head(r.Body)), " "); text != "" {
 		got += ": " + body.Printable(text, 160)
 	}
 	err := fmt.Errorf("%s gives %s, want %s", c, got, want)

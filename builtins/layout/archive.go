@@ -4,9 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -36,7 +34,6 @@ const (
 type Archive struct {
 	file   host.File
 	frames *frames
-	tar    *tar.Writer
 }
 
 // NewArchive makes an archive under a name that is free.
@@ -49,7 +46,7 @@ func NewArchive(ctx context.Context, f host.FS, name string) (*Archive, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &Archive{file, frames, tar.NewWriter(frames)}, nil
+	return &Archive{file, frames}, nil
 }
 
 // Add writes an entry; of a file, its content.
@@ -63,16 +60,26 @@ func (a *Archive) Add(e host.Entry, in io.Reader) error {
 	default:
 		h.Typeflag = tar.TypeReg
 	}
-	err := a.tar.WriteHeader(h)
-	if err == nil && in != nil {
-		_, err = io.Copy(a.tar, in)
+	err := tar.NewWriter(a.frames).WriteHeader(h) // the content goes past it: it would be copied twice on its way
+	if err != nil || in == nil {
+		return err
+	}
+	n, err := a.frames.ReadFrom(in)
+	if err == nil && n != e.Size {
+		err = fmt.Errorf("%s gives %d bytes, and was said to have %d", e.Path, n, e.Size)
+	}
+	if err == nil {
+		_, err = a.frames.Write(make([]byte, -n&(block-1)))
 	}
 	return err
 }
 
+// block is what everything in a tar is a multiple of; two empty ones are its end.
+const block = 512
+
 // Finish ends the content and gives its digest.
 func (a *Archive) Finish() (string, error) {
-	err := a.tar.Close()
+	_, err := a.frames.Write(make([]byte, 2*block))
 	sum, closed := a.frames.Close()
 	return sum, errors.Join(err, closed)
 }
@@ -151,7 +158,7 @@ func ReadArchive(ctx context.Context, f host.FS, b Backup, visit func(e host.Ent
 		return err
 	}
 	defer file.Close()
-	sum := sha256.New()
+	sum := newSum()
 	in := &reader{ctx, io.LimitReader(file, content), sum}
 	plain, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxFrame))
 	if err != nil {
@@ -165,7 +172,7 @@ func ReadArchive(ctx context.Context, f host.FS, b Backup, visit func(e host.Ent
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err == nil && "sha256:"+hex.EncodeToString(sum.Sum(nil)) != b.Content {
+	if err == nil && sumOf(sum) != b.Content {
 		err = errors.New("its content is not what was written")
 	}
 	return err

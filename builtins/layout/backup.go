@@ -62,15 +62,15 @@ func (b Backup) Seal() ([]byte, error) {
 	return json.Marshal(sealed{host.SHA256(raw), raw})
 }
 
-func unseal(data []byte) (Backup, error) {
-	var s sealed
+// unseal reads a manifest; in brief, without the entries, which are nearly all of it.
+func unseal(data []byte, brief bool) (Backup, error) {
 	var b Backup
-	err := json.Unmarshal(data, &s)
-	if again, _ := json.Marshal(s); err == nil && (host.SHA256(s.Backup) != s.SHA256 || !bytes.Equal(again, data)) {
-		err = errors.New("its digest is not the one that it names")
+	raw, err := opened(data)
+	if at := bytes.Index(raw, []byte(`,"entries":`)); err == nil && brief && at > 0 { // inside of a string its quotes were escaped
+		raw = append(raw[:at:at], '}')
 	}
 	if err == nil {
-		err = json.Unmarshal(s.Backup, &b)
+		err = json.Unmarshal(raw, &b)
 	}
 	if err == nil {
 		err = b.check()
@@ -79,6 +79,20 @@ func unseal(data []byte) (Backup, error) {
 		return Backup{}, fmt.Errorf("its manifest is damaged: %w", err)
 	}
 	return b, nil
+}
+
+// opened is what a seal stands around, once it is proved to be what was sealed, to the byte.
+func opened(data []byte) ([]byte, error) {
+	empty, err := json.Marshal(sealed{host.SHA256(nil), json.RawMessage("0")})
+	end := len(empty) - len("0}")
+	if err != nil || len(data) <= end || data[len(data)-1] != '}' {
+		return nil, errors.New("it is cut off")
+	}
+	raw := data[end : len(data)-1]
+	if seal := bytes.Replace(empty[:end], []byte(host.SHA256(nil)), []byte(host.SHA256(raw)), 1); !bytes.HasPrefix(data, seal) {
+		return nil, errors.New("its digest is not the one that it names")
+	}
+	return raw, nil
 }
 
 // check refuses entries that a restore could not keep inside its folder.
@@ -103,7 +117,9 @@ func (b Backup) check() error {
 func InConfig(name string) bool { return name == ConfigDir || strings.HasPrefix(name, ConfigDir+"/") }
 
 // OpenBackup reads the manifest of a backup by its path; false where that is no backup.
-func OpenBackup(f host.FS, name string) (Backup, bool, error) {
+func OpenBackup(f host.FS, name string) (Backup, bool, error) { return openBackup(f, name, false) }
+
+func openBackup(f host.FS, name string, brief bool) (Backup, bool, error) {
 	info, err := f.Lstat(name)
 	if err != nil {
 		return Backup{}, false, err
@@ -124,7 +140,7 @@ func OpenBackup(f host.FS, name string) (Backup, bool, error) {
 	}
 	var b Backup
 	if err == nil {
-		b, err = unseal(data)
+		b, err = unseal(data, brief)
 	}
 	if err != nil {
 		return Backup{}, false, fmt.Errorf("cannot read the backup %s: %w", name, host.Plainly(err))
@@ -159,13 +175,15 @@ func (r Root) Backups() (string, error) {
 
 // OpenBackup reads the manifest of what lies among the backups under a name; false where that is something else. An
 // archive without a manifest is one that was cut off.
-func (r Root) OpenBackup(file string) (Backup, bool, error) {
+func (r Root) OpenBackup(file string) (Backup, bool, error) { return r.openBackup(file, false) }
+
+func (r Root) openBackup(file string, brief bool) (Backup, bool, error) {
 	dir, err := r.Backups()
 	if err != nil {
 		return Backup{}, false, err
 	}
 	name := filepath.Join(dir, file)
-	b, is, err := OpenBackup(r.Host.Files, name)
+	b, is, err := openBackup(r.Host.Files, name, brief)
 	if err == nil && !is && strings.HasSuffix(file, ArchiveSuffix) {
 		err = fmt.Errorf("cannot read the backup %s: its end, which is its manifest, is missing", name)
 	}
@@ -175,6 +193,16 @@ func (r Root) OpenBackup(file string) (Backup, bool, error) {
 // AllBackups lists the backups, newest last, those whose manifest cannot be read by their error, and what else lies
 // among them. Links are something else.
 func (r Root) AllBackups() (all []Backup, damaged []error, others []string, err error) {
+	return r.allBackups(false)
+}
+
+// BriefBackups lists the backups as AllBackups does, without their entries.
+func (r Root) BriefBackups() ([]Backup, error) {
+	all, _, _, err := r.allBackups(true)
+	return all, err
+}
+
+func (r Root) allBackups(brief bool) (all []Backup, damaged []error, others []string, err error) {
 	dir, err := r.Backups()
 	if err != nil {
 		return nil, nil, nil, err
@@ -188,7 +216,7 @@ func (r Root) AllBackups() (all []Backup, damaged []error, others []string, err 
 			others = append(others, e.Name())
 			continue
 		}
-		b, is, err := r.OpenBackup(e.Name())
+		b, is, err := r.openBackup(e.Name(), brief)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // deleted since it was listed
 		case err != nil:

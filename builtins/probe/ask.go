@@ -90,15 +90,24 @@ func (p Probe) run(ctx context.Context, h *host.Host, limit time.Duration) (Answ
 type ending struct {
 	most int
 	kept []byte
+	cut  bool
 }
 
 func (e *ending) Write(b []byte) (int, error) {
+	e.cut = e.cut || len(e.kept)+len(b) > e.most
 	e.kept = append(e.kept, b[max(0, len(b)-e.most):]...)
 	e.kept = slices.Delete(e.kept, 0, max(0, len(e.kept)-e.most))
 	return len(b), nil
 }
 
-func (e *ending) text() string { return strings.ToValidUTF8(string(bytes.TrimSpace(e.kept)), "\uFFFD") }
+// text has an ellipsis where its beginning is missing: the half of a secret is known by that.
+func (e *ending) text() string {
+	text := strings.ToValidUTF8(string(bytes.TrimSpace(e.kept)), "\uFFFD")
+	if e.cut {
+		return "…" + text
+	}
+	return text
+}
 
 func (e *ending) lastLine() string {
 	lines := strings.Split(e.text(), "\n")

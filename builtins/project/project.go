@@ -9,6 +9,7 @@ import (
 	"regexp"
 
 	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
@@ -20,12 +21,13 @@ func Family() builtin.Family {
 		"What environments.star is made of: environments and their targets.",
 		builtin.Global(Environment{Keep: 5, Backup: true}),
 		builtin.Global(Host{}),
+		builtin.ValueSpec{Name: "compose_project", Global: true, Proto: stack.Project{}},
 	)
 }
 
 // Target is what a deployment changes.
 type Target interface {
-	target()
+	IsTarget()
 }
 
 // Host is a root on the machine that runs.
@@ -37,7 +39,8 @@ type Host struct {
 	User    string         `json:"user,omitempty" doc:"The user that the service runs as and that ROOT/shared belongs to; whoever deploys when left out."`
 }
 
-func (Host) target() {}
+// IsTarget implements Target.
+func (Host) IsTarget() {}
 
 var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)
 
@@ -123,29 +126,50 @@ func (e Environment) Check() error {
 
 // Make implements builtin.Maker: the probe learns where the target answers, the service its secrets and its user.
 func (e Environment) Make() (any, error) {
-	host, ok := e.Target.(Host)
-	if !ok {
-		return e, nil
+	base := ""
+	switch t := e.Target.(type) {
+	case Host:
+		base = t.base()
+		if len(e.Secrets) > 0 && t.Service == nil {
+			return e, errors.New("secrets: the target has no service that could get them")
+		}
+		if t.Service != nil {
+			t.Service = t.Service.With(e.Secrets, t.User)
+			e.Target = t
+		}
+	case stack.Project:
+		if err := e.composed(); err != nil {
+			return e, err
+		}
+		e.Target = t.With(e.Secrets)
 	}
-	if e.Base == "" {
-		e.Base = host.base()
-	}
-	if len(e.Secrets) > 0 && host.Service == nil {
-		return e, errors.New("secrets: the target has no service that could get them")
-	}
-	if host.Service != nil {
-		host.Service = host.Service.With(e.Secrets, host.User)
-		e.Target = host
-	}
+	e.Base = cmp.Or(e.Base, base)
 	if e.Health == nil {
 		return e, nil
 	}
-	probe, ok := e.Health.WithBase(cmp.Or(host.base(), e.Base)).(Probe)
+	probe, ok := e.Health.WithBase(cmp.Or(base, e.Base)).(Probe)
 	if !ok {
 		return e, errors.New("health: the probe does not stay one")
 	}
 	e.Health = probe
 	return e, nil
+}
+
+// composed refuses what an environment cannot say of a Compose project, whose ports and files are its own files' matter.
+func (e Environment) composed() error {
+	switch {
+	case e.Config != "":
+		return op.Hint(errors.New("config: a Compose project is given none"), "name the file in its own files: under configs, or as a volume")
+	case e.Rehearse:
+		return op.Hint(errors.New("rehearse: a Compose project cannot be started beside itself"), "its health checks are waited for before anything is committed")
+	case e.Health == nil:
+		return nil
+	}
+	if p, ok := e.Health.WithBase(e.Base).(interface{ Placed() error }); ok && p.Placed() != nil {
+		return op.Hint(errors.New("health: nothing says where a Compose project answers"),
+			`say environment(..., base = "http://127.0.0.1:8080"), with the host and the port that its files publish`)
+	}
+	return nil
 }
 
 // Notices are who is told what becomes of a run.

@@ -53,7 +53,11 @@ func Program(h *host.Host) func(context.Context, []string) ([]byte, error) {
 		if !started {
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w%s", err, complaint(h, string(stdout.kept), string(stderr.kept)))
+		said := string(stderr.kept)
+		if stderr.over {
+			said += "…"
+		}
+		return nil, fmt.Errorf("%w%s", err, complaint(h, string(stdout.kept), said))
 	}
 }
 

@@ -113,7 +113,7 @@ func answer(r host.Response) string {
 	if to := r.Header["location"]; r.Status/100 == 3 && to != "" {
 		return s + " to " + body.Printable(to, 80)
 	}
-	if text := strings.Join(strings.Fields(string(r.Body[:min(len(r.Body), 1000)])), " "); text != "" {
+	if text := strings.Join(strings.Fields(body.Head(r.Body)), " "); text != "" {
 		s += ": " + body.Printable(text, 120)
 	}
 	return s

@@ -26,7 +26,10 @@ type Project struct {
 	AfterMigration string `json:"after_migration,omitempty" doc:"What becomes of a failed run that has migrated data: \"stay\" leaves the new version, \"undo\" goes back all the same."`
 }
 
-// ProjectName is what the engine and Compose take for a project's name.
+// IsTarget says that environments.star may name it as a target.
+func (Project) IsTarget() {}
+
+// projectName is what the engine and Compose take for a project's name.
 var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
 // Check implements op.Checked.

@@ -57,6 +57,7 @@ func (p *program) open(f flags, args []string, plan bool) (*opened, error) {
 	if o.call, err = o.script.Parse(args[1:], &flags{}); err != nil {
 		return nil, &unopened{err}
 	}
+	s.conceal(p, o.script.EnvironmentOf(o.call))
 	return o, nil
 }
 

@@ -123,6 +123,7 @@ type site struct {
 	port  int
 	home  string // of the machine that runs
 	logs  map[string]bool
+	more  []string     // variables beside the usual ones
 	out   bytes.Buffer // what the last run wrote
 }
 
@@ -208,7 +209,7 @@ func (s *site) write(name, text string) {
 }
 
 func (s *site) env() []string {
-	return append(os.Environ(), "TOKEN=canary-5f1d6f0c-canary", "HOME="+s.home)
+	return append(append(os.Environ(), "TOKEN=canary-5f1d6f0c-canary", "HOME="+s.home), s.more...)
 }
 
 // inside runs the program in this process, with something around its host.

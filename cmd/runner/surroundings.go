@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/erlmcp/runner/builtins"
+	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/builtins/project"
 	secrets "github.com/erlmcp/runner/builtins/secret"
 	"github.com/erlmcp/runner/runtime/builtin"
@@ -82,6 +84,26 @@ func secretFile(h *host.Host) func(string) ([]byte, error) {
 			return nil, op.Hint(fmt.Errorf("its mode is %04o: others may read it", info.Mode().Perm()), "chmod 0600 %s", h.Abs(name))
 		}
 		return host.ReadFile(h.Files, h.Abs(name), maxSecret)
+	}
+}
+
+var heldSecret = regexp.MustCompile(`"secret":\{"env":"(\w+)"`)
+
+// conceal makes the scrubber know, before anything can say them, the variables that an environment holds as secrets,
+// whatever made their names, and what its service was started with.
+func (s *surroundings) conceal(p *program, env any) {
+	e, ok := env.(project.Environment)
+	if !ok {
+		return
+	}
+	wire, _ := s.registry.EncodeValue(e)
+	for _, m := range heldSecret.FindAllSubmatch(wire, -1) {
+		if value, ok := p.getenv(string(m[1])); ok {
+			s.host.Secrets.Conceal(string(m[1]), value)
+		}
+	}
+	if t, ok := e.Target.(project.Host); ok {
+		driver.Conceal(s.host, s.host.Abs(t.Root))
 	}
 }
 

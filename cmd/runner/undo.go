@@ -78,5 +78,6 @@ func (p *program) environmentValue(f flags, name string) (*surroundings, any, er
 		}
 		return nil, nil, &usage{fmt.Sprintf("there is no environment %s%s", name, suggest(name, names)), "environments.star says which there are"}
 	}
+	s.conceal(p, env)
 	return s, env, nil
 }

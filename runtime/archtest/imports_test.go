@@ -3,6 +3,7 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
+	"path"
 	"slices"
 	"strings"
 )
@@ -46,7 +47,8 @@ func lawLayers(t *tree) (out []string) {
 	return out
 }
 
-// lawFamilies: a family never imports another, nor what drives scripts; what two need is a small package for both. (Law 2.)
+// lawFamilies: a family never imports another, nor what drives scripts; what two need is a small package for both. The
+// home of a target that no file of this machine can hold is beside its family, and is a journal.Home. (Law 2, decision 0013.)
 func lawFamilies(t *tree) (out []string) {
 	families := map[string]bool{}
 	for _, s := range t.sources() {
@@ -54,10 +56,13 @@ func lawFamilies(t *tree) (out []string) {
 			families[s.pack.dir] = true
 		}
 	}
-	vocabulary := []string{"runtime/builtin", "runtime/host", "runtime/op", "runtime/secret"}
 	for _, s := range t.sources() {
 		if s.pack.dir == "builtins" || !under(s.pack.dir, "builtins") {
 			continue
+		}
+		vocabulary := []string{"runtime/builtin", "runtime/host", "runtime/op", "runtime/secret"}
+		if home, _ := path.Match("builtins/*/home", s.pack.dir); home {
+			vocabulary = []string{"runtime/event", "runtime/host", "runtime/journal"}
 		}
 		for _, i := range s.ours() {
 			switch {

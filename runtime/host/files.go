@@ -41,6 +41,9 @@ type FS interface {
 	// where the file system cannot.
 	Clone(from, to string, perm fs.FileMode) error
 	SyncDir(name string) error
+	// Barrier is one for the file system that holds a folder, instead of a sync for each of so many files.
+	// errors.ErrUnsupported where that file system cannot promise it, or where it is not worth it.
+	Barrier(dir string, files int) (Barrier, error)
 	// Space is the free bytes and inodes for this user on the file system that holds name.
 	Space(name string) (Space, error)
 }

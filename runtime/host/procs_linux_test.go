@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -196,7 +197,18 @@ func TestPortOwner(t *testing.T) {
 		if o, ok := l.PortOwner(port); !ok || o.PID != os.Getpid() || o.Group != syscall.Getpgrp() || o.Name == "" {
 			t.Errorf("%s: %+v, %v", addr, o, ok)
 		}
+		told, err := diagnosed(port)
+		if err != nil {
+			t.Logf("not run: this kernel has no sock_diag: %v", err)
+		} else if table := tabled(port); len(told) != 1 || len(table) != 1 || !table[fmt.Sprintf("socket:[%d]", told[0])] {
+			t.Errorf("%s: sock_diag tells %v, /proc/net %v", addr, told, table)
+		}
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
 		ln.Close()
+		defer conn.Close() // what is left of a connection does not listen
 		if _, ok := l.PortOwner(port); ok {
 			t.Errorf("%s: owned after its close", addr)
 		}

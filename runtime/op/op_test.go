@@ -112,7 +112,7 @@ func TestOutputCutsLines(t *testing.T) {
 	w.Write([]byte("one\r\ntw"))
 	w.Write([]byte("o\n" + strings.Repeat("x", maxLine+5)))
 	w.Close()
-	if len(h.lines) != 4 || h.lines[0] != "one" || h.lines[1] != "two" || len(h.lines[2]) != maxLine || h.lines[3] != "xxxxx" {
+	if len(h.lines) != 4 || h.lines[0] != "one" || h.lines[1] != "two" || h.lines[2] != strings.Repeat("x", maxLine)+"…" || h.lines[3] != "…xxxxx" {
 		t.Errorf("lines: %d, %.40q", len(h.lines), h.lines)
 	}
 }

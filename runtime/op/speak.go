@@ -84,6 +84,7 @@ const maxLine = 16 << 10
 type lines struct {
 	to   Speaker
 	rest []byte
+	cut  string // an ellipsis where rest goes on with a line that was too long
 }
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -94,24 +95,25 @@ func (l *lines) Write(p []byte) (int, error) {
 			take := min(len(p), maxLine-len(l.rest))
 			l.rest, p = append(l.rest, p[:take]...), p[take:]
 			if len(l.rest) == maxLine {
-				l.flush()
+				l.flush("…")
 			}
 			continue
 		}
 		l.rest, p = append(l.rest, p[:i]...), p[i+1:]
-		l.flush()
+		l.flush("")
 	}
 	return n, nil
 }
 
-func (l *lines) flush() {
-	l.to.Output(strings.TrimSuffix(strings.ToValidUTF8(string(l.rest), "\uFFFD"), "\r"))
-	l.rest = l.rest[:0]
+// flush gives a line, or a piece of one: the ellipsis says so, also to whoever looks for halves of secrets.
+func (l *lines) flush(more string) {
+	l.to.Output(l.cut + strings.TrimSuffix(strings.ToValidUTF8(string(l.rest), "\uFFFD"), "\r") + more)
+	l.rest, l.cut = l.rest[:0], more
 }
 
 func (l *lines) Close() error {
 	if len(l.rest) > 0 {
-		l.flush()
+		l.flush("")
 	}
 	return nil
 }

@@ -6,19 +6,22 @@ import (
 	"reflect"
 )
 
-// MapStrings is a copy of plain data with f applied to every string in it, inside raw JSON too; map keys stay. Types
-// that hide their content, such as secret.Text, are left as they are.
-func MapStrings(v any, f func(string) string) any {
+// MapStrings is a copy of plain data with f applied to every string in it, keys of maps among them, inside raw JSON too;
+// there the keys stay, for they name the fields of ops. Types that hide their content, such as secret.Text, are left as
+// they are.
+func MapStrings(v any, f func(string) string) any { return mapped(v, f, f) }
+
+func mapped(v any, f, key func(string) string) any {
 	if v == nil {
 		return nil
 	}
 	out := reflect.New(reflect.TypeOf(v)).Elem()
 	out.Set(reflect.ValueOf(v))
-	mapStrings(out, f)
+	mapStrings(out, f, key)
 	return out.Interface()
 }
 
-func mapStrings(v reflect.Value, f func(string) string) {
+func mapStrings(v reflect.Value, f, key func(string) string) {
 	if !v.CanSet() {
 		return
 	}
@@ -31,7 +34,7 @@ func mapStrings(v reflect.Value, f func(string) string) {
 		v.SetString(f(v.String()))
 	case reflect.Struct:
 		for i := range v.NumField() {
-			mapStrings(v.Field(i), f)
+			mapStrings(v.Field(i), f, key)
 		}
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 || v.IsNil() {
@@ -41,7 +44,7 @@ func mapStrings(v reflect.Value, f func(string) string) {
 		reflect.Copy(fresh, v)
 		v.Set(fresh)
 		for i := range v.Len() {
-			mapStrings(v.Index(i), f)
+			mapStrings(v.Index(i), f, key)
 		}
 	case reflect.Map:
 		if v.IsNil() {
@@ -51,8 +54,12 @@ func mapStrings(v reflect.Value, f func(string) string) {
 		for it := v.MapRange(); it.Next(); {
 			e := reflect.New(v.Type().Elem()).Elem()
 			e.Set(it.Value())
-			mapStrings(e, f)
-			fresh.SetMapIndex(it.Key(), e)
+			mapStrings(e, f, key)
+			k := it.Key()
+			if k.Kind() == reflect.String {
+				k = reflect.ValueOf(key(k.String())).Convert(k.Type())
+			}
+			fresh.SetMapIndex(k, e)
 		}
 		v.Set(fresh)
 	case reflect.Pointer, reflect.Interface:
@@ -61,7 +68,7 @@ func mapStrings(v reflect.Value, f func(string) string) {
 		}
 		e := reflect.New(v.Elem().Type())
 		e.Elem().Set(v.Elem())
-		mapStrings(e.Elem(), f)
+		mapStrings(e.Elem(), f, key)
 		if v.Kind() == reflect.Pointer {
 			v.Set(e)
 		} else {
@@ -78,7 +85,7 @@ func mapRaw(raw json.RawMessage, f func(string) string) json.RawMessage {
 		return raw
 	}
 	var b bytes.Buffer
-	if plain(&b, MapStrings(v, f)) != nil {
+	if plain(&b, mapped(v, f, func(key string) string { return key })) != nil {
 		return raw
 	}
 	return b.Bytes()

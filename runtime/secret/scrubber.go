@@ -2,8 +2,8 @@ package secret
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -12,14 +12,19 @@ import (
 // MinScrubbed is the shortest value, in bytes, that a Scrubber replaces: shorter ones stand in too many innocent words.
 const MinScrubbed = 8
 
-// Scrubber replaces known secret values in text: as they are, each long line of them, and in the base64, URL and JSON
-// forms in which programs repeat them. It is safe for concurrent use; a nil Scrubber replaces nothing.
+// Scrubber replaces known secret values in text: as they are and in the notations in which programs repeat them, each long
+// line of them, their base64, the parts of a URL, and what is left of one beside an ellipsis, where a text was cut off. It
+// is safe for concurrent use; a nil Scrubber replaces nothing.
 type Scrubber struct {
 	mu    sync.RWMutex
 	pairs []pair // longest value first, so that a secret that contains another goes whole
 }
 
-type pair struct{ value, mask string }
+type pair struct {
+	value, mask string
+	folded      string // "" where too little is left of it
+	anchor      string
+}
 
 // Add makes every form of the value print as the secret's name. Values under MinScrubbed bytes are left alone.
 func (s *Scrubber) Add(name, value string) {
@@ -29,7 +34,10 @@ func (s *Scrubber) Add(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, form := range forms(value) {
-		p := pair{form, Mask(name)}
+		p := pair{value: form, mask: Mask(name), folded: folded(form), anchor: anchor(form)}
+		if len(p.folded) < MinScrubbed {
+			p.folded = ""
+		}
 		if len(form) >= MinScrubbed && !slices.ContainsFunc(s.pairs, func(q pair) bool { return q.value == form }) {
 			s.pairs = append(s.pairs, p)
 		}
@@ -44,10 +52,23 @@ func (s *Scrubber) String(text string) string {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	cut := strings.Contains(text, ellipsis)
 	for _, p := range s.pairs {
+		if !cut && !strings.Contains(text, p.anchor) {
+			continue
+		}
 		text = strings.ReplaceAll(text, p.value, p.mask)
+		if p.folded != "" {
+			text = replaced(text, p.folded, p.mask)
+		}
 	}
 	return text
+}
+
+// Piece is String of a text that somebody has cut off at its beginning or end: what is left of a value there goes as well.
+func (s *Scrubber) Piece(text string) string {
+	text = ellipsis + strings.ToValidUTF8(text, replacement) + ellipsis
+	return strings.TrimSuffix(strings.TrimPrefix(s.String(text), ellipsis), ellipsis)
 }
 
 // JSON is the document with every known value replaced, inside its strings and nowhere else.
@@ -60,12 +81,33 @@ func forms(value string) []string {
 		lines = append(lines, strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' })...)
 	}
 	var out []string
-	for _, v := range lines {
-		quoted, _ := json.Marshal(v)
-		out = append(out, v, string(quoted[1:len(quoted)-1]), url.QueryEscape(v), url.PathEscape(v))
+	for _, v := range append(lines, parts(whole)...) {
+		out = append(out, v)
 		if len(v) >= MinScrubbed {
 			out = append(out, base64Forms(v)...)
 		}
+	}
+	return out
+}
+
+// minSegment is from where on the last segment of a URL's path is taken for what makes it a secret.
+const minSegment = 16
+
+// parts are what of a URL makes it a secret. Redirects and errors repeat them without the rest.
+func parts(value string) []string {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return nil
+	}
+	out := []string{strings.TrimPrefix(u.Path, "/")}
+	if last := path.Base(u.Path); len(last) >= minSegment {
+		out = append(out, last)
+	}
+	if password, ok := u.User.Password(); ok {
+		out = append(out, password)
+	}
+	for _, values := range u.Query() {
+		out = append(out, values...)
 	}
 	return out
 }

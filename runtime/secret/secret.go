@@ -46,6 +46,21 @@ func (t Text) IsSecret() bool {
 	return t.env != "" || t.file != "" || len(t.command) > 0 || t.format != ""
 }
 
+// Sources are the secrets that it is made of: itself, unless it is derived; none of a plain text.
+func (t Text) Sources() []Text {
+	switch {
+	case !t.IsSecret():
+		return nil
+	case t.format == "":
+		return []Text{t}
+	}
+	var out []Text
+	for _, p := range t.parts {
+		out = append(out, p.Sources()...)
+	}
+	return out
+}
+
 // Name is what stands for the secret in every output.
 func (t Text) Name() string {
 	switch {

@@ -57,6 +57,13 @@ func (v *Vault) RevealIn(ctx context.Context, t Text) (string, error) {
 	return s, nil
 }
 
+// Conceal tells the scrubber of a value that was learnt elsewhere, as from the records of a target.
+func (v *Vault) Conceal(name, value string) {
+	if v != nil {
+		v.Scrubber.Add(name, value)
+	}
+}
+
 func (v *Vault) entry(key string) *entry {
 	v.mu.Lock()
 	defer v.mu.Unlock()

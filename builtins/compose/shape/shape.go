@@ -69,8 +69,9 @@ type Container struct {
 	Platform *ocispec.Platform                    `json:"platform,omitempty"`
 	Files    []File                               `json:"files,omitempty"` // laid into it before it starts
 
-	ID      string `json:"id,omitempty"`      // of the one that was observed
-	Stopped bool   `json:"stopped,omitempty"` // it was observed, and did not run
+	ID        string            `json:"id,omitempty"`        // of the one that was observed
+	Stopped   bool              `json:"stopped,omitempty"`   // it was observed, and did not run
+	Anonymous map[string]string `json:"anonymous,omitempty"` // of the one that was observed: volumes without a name of their own, by where they are mounted
 }
 
 // File is what a secret or a config without a file of its own becomes in a container.

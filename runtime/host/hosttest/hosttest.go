@@ -110,6 +110,24 @@ func (g guard) SyncDir(name string) error {
 	return g.change("syncdir", name, func() error { return g.under.SyncDir(name) })
 }
 
+// Barrier implements host.FS. A policy meets its Sync as "syncfs".
+func (g guard) Barrier(dir string, files int) (b host.Barrier, err error) {
+	err = g.look("barrier", dir, func() (err error) { b, err = g.under.Barrier(dir, files); return err })
+	if err != nil {
+		return nil, err
+	}
+	return guardedBarrier{b, dir, g}, nil
+}
+
+type guardedBarrier struct {
+	host.Barrier
+	dir string
+	g   guard
+}
+
+// Sync implements host.Barrier.
+func (b guardedBarrier) Sync() error { return b.g.change("syncfs", b.dir, b.Barrier.Sync) }
+
 // Space implements host.FS.
 func (g guard) Space(name string) (s host.Space, err error) {
 	err = g.look("space", name, func() (err error) { s, err = g.under.Space(name); return err })

@@ -22,7 +22,8 @@ var ErrPowerLost = errors.New("the power was lost while this file was open")
 //   - a file's content and mode as of its last Sync; empty when it never was synced;
 //   - a directory's names as of its last SyncDir: what was made since is absent, what was removed is back. A rename is a
 //     removal in one directory and an addition in the other; each lasts when its own directory is synced;
-//   - a link's target with its name; a directory's mode with its SyncDir.
+//   - a link's target with its name; a directory's mode with its SyncDir;
+//   - all of that as of the last Sync of a Barrier, which it has on every machine.
 //
 // What exists when it is made is durable. Paths outside the root pass through. It reads what is on the disk at each sync,
 // so writes by descriptor, preallocation and other programs' writes are seen. Pipes and sockets do not survive.
@@ -35,6 +36,8 @@ type Volatile struct {
 	top   *node
 	nodes map[inode]*node // of what is on the disk now
 	open  map[*volatileFile]bool
+
+	crashes int
 }
 
 type inode struct{ dev, ino uint64 }
@@ -189,6 +192,33 @@ func (v *Volatile) settle(dir *node) {
 	}
 }
 
+// Barrier implements host.FS.
+func (v *Volatile) Barrier(dir string, files int) (host.Barrier, error) {
+	if !v.covers(dir) || files < host.ManyFiles {
+		return nil, &fs.PathError{Op: "barrier", Path: dir, Err: errors.ErrUnsupported}
+	}
+	return &volatileBarrier{v, v.crashes}, nil
+}
+
+type volatileBarrier struct {
+	v      *Volatile
+	placed int // behind how many crashes
+}
+
+// Sync implements host.Barrier.
+func (b *volatileBarrier) Sync() (err error) {
+	b.v.mu.Lock()
+	defer b.v.mu.Unlock()
+	if b.placed != b.v.crashes {
+		return ErrPowerLost
+	}
+	b.v.top, err = b.v.capture(b.v.root)
+	return err
+}
+
+// Close implements host.Barrier.
+func (b *volatileBarrier) Close() error { return nil }
+
 // Crash cuts the power and starts the machine again: open files are dead, locks on them gone, and the tree under the
 // root is what was durable. Ending the processes of the tree's programs is the test's part.
 func (v *Volatile) Crash() {
@@ -201,6 +231,7 @@ func (v *Volatile) Crash() {
 	}
 	clear(v.open)
 	clear(v.nodes)
+	v.crashes++
 	if err := v.restore(); err != nil {
 		v.t.Fatalf("cannot bring back %s: %v", v.root, err)
 	}

@@ -282,3 +282,44 @@ func TestVolatileFromManySides(t *testing.T) {
 		}
 	}
 }
+
+// Before the Sync of a barrier nothing is durable by it; behind it all is: contents, modes, names, what was removed.
+func TestBarrier(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o640)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old", "1")
+	for _, syncs := range []bool{false, true} {
+		v := NewVolatile(t, dir)
+		if _, err := v.Barrier(dir, host.ManyFiles-1); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("a barrier for few files: %v", err)
+		}
+		b, err := v.Barrier(dir, host.ManyFiles)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("a/b/c", "new")
+		if err := v.Remove(filepath.Join(dir, "old")); err != nil {
+			t.Fatal(err)
+		}
+		if syncs {
+			if err := b.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("a/b/c", "newer")
+		v.Crash()
+		c, _ := os.ReadFile(filepath.Join(dir, "a/b/c"))
+		_, old := os.Stat(filepath.Join(dir, "old"))
+		if got := string(c); syncs != (got == "new") || !syncs != (got == "") || syncs != errors.Is(old, fs.ErrNotExist) {
+			t.Errorf("synced %v: %q, old: %v", syncs, got, old)
+		}
+		if err := b.Sync(); !errors.Is(err, ErrPowerLost) {
+			t.Errorf("behind the crash: %v", err)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package backups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/erlmcp/runner/builtins/layout"
+	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Find is backups.find.
+type Find struct {
+	_        op.Doc `doc:"Finds a backup to go back to: by name, by the number or version of the release that it is a copy of, or the latest good one that differs from what serves, in its artifact or its configuration."`
+	Root     string `json:"root" doc:"The host root."`
+	Name     string `json:"name,omitempty" doc:"The name of a backup, or the number or version of its release: of several the latest good one. The latest good one of all when left out."`
+	Releases bool   `json:"releases,omitempty" doc:"The name was looked for among the releases before: where there is no such backup either, the error names those too."`
+}
+
+// Check implements op.Checked.
+func (f Find) Check() error {
+	if f.Name == "" {
+		return nil
+	}
+	return nameable(f.Name)
+}
+
+// nameable refuses what could lead anywhere else than to a backup.
+func nameable(name string) error {
+	if name == "" || strings.ContainsAny(name, "/\\\x00") || strings.HasPrefix(name, ".") {
+		return fmt.Errorf("name: want the name of a backup, such as erlmcp-backup-20260126-120000, got %q", name)
+	}
+	return nil
+}
+
+// Summary implements op.Op.
+func (f Find) Summary() string {
+	if f.Name == "" {
+		return "find the latest good backup of " + f.Root
+	}
+	return "find the backup " + f.Name
+}
+
+// Do implements op.Op.
+func (f Find) Do(ctx context.Context, h *host.Host) (Backup, error) {
+	r := layout.At(h, f.Root)
+	if f.Name != "" {
+		b, err := f.named(r)
+		return shown(b), err
+	}
+	all, err := whole(ctx, r)
+	if err != nil {
+		return Backup{}, fmt.Errorf("cannot find a backup of %s: %w", r.Path, err)
+	}
+	live, err := serves(r)
+	if err != nil {
+		return Backup{}, fmt.Errorf("cannot find a backup of %s: %w", r.Path, err)
+	}
+	if b, ok := back(all, live); ok {
+		return shown(b), nil
+	}
+	why := "none of the %d there is good and differs from what serves"
+	if len(all) == 0 {
+		return Backup{}, op.Hint(fmt.Errorf("cannot find a backup of %s to go back to: there are none", r.Path), "backups.create makes one of what serves")
+	}
+	return Backup{}, op.Hint(fmt.Errorf("cannot find a backup of %s to go back to: "+why, r.Path, len(all)), "name one: %s", several(all))
+}
+
+// serves is the release that is live, nil for none.
+func serves(r layout.Root) (*layout.Release, error) {
+	id, err := r.Live()
+	if err != nil || id == "" {
+		return nil, err
+	}
+	rel, _, err := r.Read(id)
+	return &rel, err
+}
+
+// back is the backup to go back to: the latest good one that is not what serves.
+func back(all []layout.Backup, live *layout.Release) (layout.Backup, bool) {
+	for _, b := range slices.Backward(all) {
+		if b.Good && (live == nil || b.Digest != live.Digest || b.Config != live.Config) {
+			return b, true
+		}
+	}
+	return layout.Backup{}, false
+}
+
+// named is the backup of a name, or else of a release that bears it.
+func (f Find) named(r layout.Root) (layout.Backup, error) {
+	b, err := open(r, f.Name)
+	if !errors.Is(err, errNone) {
+		return b, err
+	}
+	all, _, _, err := r.AllBackups()
+	if err != nil {
+		return layout.Backup{}, err
+	}
+	var of []layout.Backup
+	for _, b := range all {
+		if f.Name == b.Release || f.Name == b.Version {
+			of = append(of, b)
+		}
+	}
+	for _, b := range slices.Backward(of) {
+		if b.Good {
+			return b, nil
+		}
+	}
+	if len(of) > 0 {
+		return of[len(of)-1], nil
+	}
+	var rels []layout.Release
+	if f.Releases {
+		if rels, err = r.All(); err != nil {
+			return layout.Backup{}, err
+		}
+	}
+	return layout.Backup{}, f.absent(r, all, rels)
+}
+
+// absent is the error that says what there is instead.
+func (f Find) absent(r layout.Root, all []layout.Backup, rels []layout.Release) error {
+	var names []string
+	for _, b := range all {
+		names = append(names, b.ID, b.Version)
+	}
+	for _, rel := range rels {
+		names = append(names, rel.ID, rel.Version)
+	}
+	near := builtin.DidYouMean(f.Name, names)
+	switch {
+	case f.Releases && len(all)+len(rels) == 0:
+		return op.Hint(fmt.Errorf("%s has no release and no backup %s", r.Path, f.Name), "nothing was ever deployed there")
+	case f.Releases:
+		var there []string
+		for _, kind := range []struct{ kind, names string }{{"releases", severalReleases(rels)}, {"backups", several(all)}} {
+			if kind.names != "" {
+				there = append(there, "the "+kind.kind+" "+kind.names)
+			}
+		}
+		return op.Hint(fmt.Errorf("%s has no release and no backup %s%s", r.Path, f.Name, near), "there are %s", strings.Join(there, "; "))
+	case len(all) == 0:
+		return op.Hint(fmt.Errorf("%s has no backup %s", r.Path, f.Name), "there are none; backups.create makes one of what serves")
+	}
+	return op.Hint(fmt.Errorf("%s has no backup %s%s", r.Path, f.Name, near), "there are: %s", several(all))
+}
+
+// errNone is that no backup has a name.
+var errNone = errors.New("there is no backup of that name")
+
+// open is the backup of exactly this name.
+func open(r layout.Root, name string) (layout.Backup, error) {
+	if err := nameable(name); err != nil {
+		return layout.Backup{}, err
+	}
+	for _, file := range []string{name, name + layout.ArchiveSuffix} {
+		b, is, err := r.OpenBackup(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return layout.Backup{}, err
+		}
+		if is {
+			return b, nil
+		}
+	}
+	return layout.Backup{}, errNone
+}
+
+// shownNames is how many an error names of a kind.
+const shownNames = 8
+
+// several names backups, the newest first.
+func several(all []layout.Backup) string {
+	var names []string
+	for _, b := range slices.Backward(all) {
+		names = append(names, telling(b.ID, b.Version, b.Good))
+	}
+	return newest(names)
+}
+
+func severalReleases(all []layout.Release) string {
+	var names []string
+	for _, rel := range slices.Backward(all) {
+		names = append(names, telling(rel.ID, rel.Version, rel.Good))
+	}
+	return newest(names)
+}
+
+func telling(name, version string, good bool) string {
+	if !good {
+		version += ", never accepted"
+	}
+	return name + " (" + version + ")"
+}
+
+func newest(names []string) string {
+	if more := len(names) - shownNames; more > 0 {
+		names = append(names[:shownNames:shownNames], fmt.Sprintf("and %d older", more))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,146 @@
+// Package home keeps what journal.Home asks for, the lease, the undo logs and the hold of a Compose project, in the
+// engine that the project runs on: as records of a register, so that any machine that reaches the engine finds them. It
+// knows nothing of containers, and needs no file on the engine's host.
+package home
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/runtime/event"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/journal"
+)
+
+// Home is the home of a Compose project.
+type Home struct {
+	Pool    *daemon.Pool
+	Project stack.Project
+}
+
+var _ journal.Home = Home{}
+
+// place is a home whose engine has been reached.
+type place struct {
+	reg    *register.Register
+	clock  host.Clock
+	target string
+	here   where
+}
+
+// where is the process that holds a lease or waits for one, for those on the same machine: they need not wait to see
+// that it is gone. Space is the boot and the process namespace, without which its number means nothing.
+type where struct {
+	Space string `json:"space,omitempty"`
+	PID   int    `json:"pid"`
+}
+
+func (h Home) open(ctx context.Context) (place, error) {
+	engine, err := h.Pool.Open(ctx, h.Project.Engine)
+	if err != nil {
+		return place{}, err
+	}
+	clock := h.Pool.Host.Clock
+	p := place{reg: &register.Register{Engine: engine, Project: h.Project.Name, Clock: clock}, clock: clock, target: h.Project.Target()}
+	p.here.PID = os.Getpid()
+	if space, err := os.Readlink("/proc/self/ns/pid"); err == nil && h.Pool.Host.Boot != "" {
+		p.here.Space = h.Pool.Host.Boot + " " + space
+	}
+	return p, nil
+}
+
+// gone reports that a process has ended, as far as this one can see.
+func (p place) gone(w where) bool {
+	return w.Space != "" && w.Space == p.here.Space && host.Gone(w.PID)
+}
+
+// Take implements journal.Home.
+func (h Home) Take(ctx context.Context, o journal.Owner, queue func(journal.Owner, int)) (journal.Lease, error) {
+	p, err := h.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newTaker(p, o, queue).take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Logs implements journal.Home.
+func (h Home) Logs(ctx context.Context) ([]string, error) {
+	p, err := h.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := p.reg.List(ctx, logKind)
+	var runs []string
+	for _, rec := range all {
+		if run, _, ok := slotOf(rec.Name); ok && !slices.Contains(runs, run) {
+			runs = append(runs, run)
+		}
+	}
+	slices.Sort(runs)
+	return runs, err
+}
+
+// Read implements journal.Home.
+func (h Home) Read(ctx context.Context, run string) ([]event.Record, error) {
+	p, err := h.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log, err := p.read(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if len(log.slots) == 0 {
+		return nil, fmt.Errorf("cannot read the undo log of run %s: %s has none", run, p.target)
+	}
+	records, err := log.decode()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the undo log of run %s: %w", run, err)
+	}
+	return records, nil
+}
+
+// Blob implements journal.Home.
+func (h Home) Blob(ctx context.Context, digest string) ([]byte, error) {
+	p, err := h.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := p.reg.List(ctx, blobKind+digest+".")
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range found {
+		if host.SHA256(rec.Data) == digest {
+			return rec.Data, nil
+		}
+	}
+	if len(found) > 0 {
+		return nil, fmt.Errorf("cannot read the blob %s: its bytes have another digest", digest)
+	}
+	return nil, fmt.Errorf("cannot read the blob %s: %s has none", digest, p.target)
+}
+
+// blobKind is what names of blobs begin with: blob.DIGEST.RUN. A blob that two runs have put is there twice, so that it
+// can go with either.
+const blobKind = "blob."
+
+func blobName(digest, run string) string { return blobKind + digest + "." + run }
+
+// sound refuses a run's id that could not be a part of a record's name.
+func sound(run string) error {
+	if run == "" || strings.Trim(run, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+		return fmt.Errorf("cannot keep an undo log of run %q: want letters, digits, - and _", run)
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+//go:build labs
+
+package home
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
+	"github.com/erlmcp/runner/runtime/journal"
+)
+
+// ended is the number of no process.
+const ended = 1<<22 - 1
+
+// place opens the home with clocks of the test's: the lease's, and that by which requests are made again.
+func (s *site) place(lease, requests host.Clock, engine string) place {
+	s.Helper()
+	p, err := s.on(host.SystemClock{}, engine).open(s.Context())
+	s.must(err)
+	p.clock, p.reg.Clock = lease, requests
+	return p
+}
+
+// mortal is a machine on which the process that takes the lease has ended already, for the others to see.
+func (s *site) mortal(requests host.Clock, engine string) place {
+	s.Helper()
+	p := s.place(host.SystemClock{}, requests, engine)
+	p.here.PID = ended
+	return p
+}
+
+func fakeClock() *hosttest.Clock {
+	return hosttest.NewClock(time.Date(2026, 1, 26, 12, 0, 0, 0, time.UTC))
+}
+
+// story is a whole deployment's use of a home; it says how far it came before err.
+type story struct {
+	lease   *lease
+	durable int    // how many notes are on the disk
+	blob    string // the digest of one that is on the disk
+	closed  bool
+	err     error
+}
+
+const notes = 4
+
+func (s *site) tell(p place) (st story) {
+	l, err := newTaker(p, journal.Owner{Run: "a"}, nil).take(s.Context())
+	if err != nil {
+		return story{err: err}
+	}
+	st.lease = l
+	w, err := l.Open(s.Context(), "a")
+	for n := 1; err == nil && n <= notes; n++ {
+		if err = l.Check(s.Context()); err != nil {
+			break
+		}
+		if err = w.Append(s.Context(), note("a", fmt.Sprint(n)), n != 2); err == nil && n != 2 {
+			st.durable = n
+		}
+		if err == nil && n == 2 {
+			if st.blob, err = w.Put(s.Context(), []byte("an old config")); err != nil {
+				st.blob = ""
+			}
+		}
+	}
+	if err == nil {
+		err = w.Close()
+		st.closed = err == nil
+	}
+	if err == nil {
+		err = l.Release()
+	}
+	st.err = err
+	return st
+}
+
+// inherit holds that another machine finds what st says, can go on with it, and gives the lease back.
+func (s *site) inherit(st story) {
+	s.Helper()
+	l := s.take(s.machine(), "heir")
+	logs, err := s.machine().Logs(s.Context())
+	s.must(err)
+	if !slices.Contains(logs, "a") && st.durable > 0 {
+		s.Fatalf("the log is gone, of which %d notes were durable", st.durable)
+	}
+	var have []string
+	if len(logs) > 0 {
+		have = s.texts(s.machine(), "a")
+	}
+	for i, text := range have {
+		if text != fmt.Sprint(i+1) {
+			s.Fatalf("the notes are %q", have)
+		}
+	}
+	if len(have) < st.durable {
+		s.Fatalf("%d notes were durable, and %q are there", st.durable, have)
+	}
+	if st.blob != "" {
+		if b, err := s.machine().Blob(s.Context(), st.blob); err != nil || string(b) != "an old config" {
+			s.Fatalf("the blob is %q, %v", b, err)
+		}
+	}
+	w, err := l.Open(s.Context(), "a")
+	s.must(err)
+	s.must(w.Append(s.Context(), note("a", "undone"), true))
+	s.must(w.Close())
+	if got := s.texts(s.machine(), "a"); !slices.Equal(got, append(have, "undone")) {
+		s.Fatalf("behind %q, the heir's note makes %q", have, got)
+	}
+	s.must(l.Check(s.Context()))
+	s.must(l.Drop(s.Context(), "a"))
+	s.must(l.Release())
+	if got := s.names(); len(got) != 1 {
+		s.Fatalf("at rest there are %q", got)
+	}
+}
+
+// A machine dies at its k-th request, which the engine has done or not; another one goes on.
+func TestLabKilledAtEveryRequest(t *testing.T) {
+	for _, last := range []fault{dropped, cut} {
+		for k := 1; ; k++ {
+			var reached bool
+			t.Run(fmt.Sprintf("%d-%d", last, k), func(t *testing.T) {
+				s := newSite(t)
+				p := newProxy(t, s, func(n int) fault {
+					if n == k {
+						reached = true
+						return last
+					}
+					if n > k {
+						return dropped
+					}
+					return none
+				})
+				st := s.tell(s.mortal(fakeClock(), p.address))
+				if st.lease != nil {
+					st.lease.stop()
+					<-st.lease.done
+				}
+				if reached && st.err == nil && p.asked() < k {
+					t.Error("it did not notice")
+				}
+				s.inherit(st)
+			})
+			if !reached || t.Failed() {
+				t.Logf("%d requests", k-1)
+				break
+			}
+		}
+	}
+}
+
+// One request fails, any one, in any way: nobody notices.
+func TestLabOneRequestFails(t *testing.T) {
+	for _, how := range []fault{dropped, cut, refused, halved} {
+		for k := 1; ; k++ {
+			var reached bool
+			t.Run(fmt.Sprintf("%d-%d", how, k), func(t *testing.T) {
+				s := newSite(t)
+				p := newProxy(t, s, func(n int) fault {
+					if n == k {
+						reached = true
+						return how
+					}
+					return none
+				})
+				st := s.tell(s.mortal(host.SystemClock{}, p.address))
+				if st.err != nil {
+					t.Fatal(st.err)
+				}
+				s.inherit(st)
+			})
+			if !reached || t.Failed() {
+				break
+			}
+		}
+	}
+}
+
+// The engine is away while a record is written: the record's fate is settled before the next one.
+func TestLabAppendGoesOn(t *testing.T) {
+	for _, how := range []fault{dropped, cut, refused, halved} {
+		s := newSite(t)
+		away := false
+		p := newProxy(t, s, func(int) fault {
+			if away {
+				return how
+			}
+			return none
+		})
+		l, err := newTaker(s.place(host.SystemClock{}, fakeClock(), p.address), journal.Owner{Run: "a"}, nil).take(t.Context())
+		s.must(err)
+		w, err := l.Open(t.Context(), "a")
+		s.must(err)
+		s.must(w.Append(t.Context(), note("a", "1"), true))
+		p.mu.Lock()
+		away = true
+		p.mu.Unlock()
+		if err := w.Append(t.Context(), note("a", "2"), true); err == nil || errors.Is(err, journal.ErrLost) {
+			t.Errorf("without an engine: %v", err)
+		}
+		p.mu.Lock()
+		away = false
+		p.mu.Unlock()
+		s.must(w.Append(t.Context(), note("a", "3"), true))
+		if got := s.texts(s.machine(), "a"); !slices.Equal(got, []string{"1", "2", "3"}) {
+			t.Errorf("%d: %q", how, got)
+		}
+		s.must(w.Close())
+		s.must(l.Release())
+	}
+}

@@ -1,0 +1,136 @@
+// Package dockertest is what tests of what speaks to a Docker engine share: the engine that is there, a program for
+// images that are made from nothing, and the certainty that all of it is gone in the end. It is for tests alone.
+package dockertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/secret"
+	"github.com/moby/moby/client"
+)
+
+// Label marks every image and container of a test; its value is World.Name.
+const Label = "org.erlmcp.runner.test"
+
+// World is an engine, and a project with the program as prog in it.
+type World struct {
+	T      testing.TB
+	Host   *host.Host
+	Pool   *daemon.Pool
+	Engine *daemon.Engine
+	Name   string // unlike any other; the images and containers of the test begin with it, or have the label
+}
+
+// New is a world on the engine of this machine. A machine without one fails the test.
+func New(t testing.TB) World {
+	t.Helper()
+	boot, err := host.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host.Host{Files: host.OS{}, Procs: host.Linux{Boot: boot}, Clock: host.SystemClock{}, Boot: boot, Env: os.Environ(),
+		Secrets: &secret.Vault{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Scrubber: &secret.Scrubber{}}, Project: t.TempDir(), Scratch: t.TempDir()}
+	w := World{T: t, Host: h, Pool: daemon.NewPool(h), Name: "runner-test-" + strings.ToLower(rand.Text()[:10])}
+	if w.Engine, err = w.Pool.Open(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	w.copy(program(t, h), "prog")
+	t.Cleanup(w.sweep)
+	return w
+}
+
+// program is the static program of images, built once and kept outside of the checkout.
+func program(t testing.TB, h *host.Host) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	source := filepath.Join(filepath.Dir(file), "testdata", "prog")
+	out := filepath.Join(t.TempDir(), "prog")
+	var said bytes.Buffer
+	build := host.Cmd{Argv: []string{"go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", out, "."}, Dir: source,
+		Env: append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux"), Stdout: &said, Stderr: &said}
+	exit, err := h.Procs.Run(t.Context(), build, func(host.Proc) error { return nil })
+	if err != nil || exit != (host.Exit{}) {
+		t.Fatalf("%v, %v: %s", exit, err, said.String())
+	}
+	return out
+}
+
+func (w World) copy(from, name string) {
+	w.T.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(w.Path(name), b, 0o755)
+	}
+	if err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// Path is the path of a file of the project.
+func (w World) Path(name string) string { return filepath.Join(w.Host.Project, name) }
+
+// Write writes a file of the project.
+func (w World) Write(name, text string) {
+	w.T.Helper()
+	if err := os.MkdirAll(filepath.Dir(w.Path(name)), 0o755); err != nil {
+		w.T.Fatal(err)
+	}
+	if err := os.WriteFile(w.Path(name), []byte(text), 0o644); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// Images are the IDs of the test's images.
+func (w World) Images() (ids []string) {
+	w.T.Helper()
+	ctx := w.T.Context()
+	if ctx.Err() != nil {
+		ctx = context.Background()
+	}
+	for _, f := range []client.Filters{client.Filters{}.Add("label", Label+"="+w.Name), client.Filters{}.Add("reference", w.Name+"*", "*/"+w.Name+"*")} {
+		list, err := w.Engine.ImageList(ctx, client.ImageListOptions{Filters: f})
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		for _, i := range list.Items {
+			ids = append(ids, i.ID)
+		}
+	}
+	return ids
+}
+
+// Containers are the IDs of the containers of the test's images.
+func (w World) Containers() (ids []string) {
+	w.T.Helper()
+	ctx := w.T.Context()
+	if ctx.Err() != nil {
+		ctx = context.Background()
+	}
+	list, err := w.Engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", Label+"="+w.Name)})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	for _, c := range list.Items {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+// sweep removes what the test has made.
+func (w World) sweep() {
+	for _, id := range w.Containers() {
+		w.Engine.ContainerRemove(context.Background(), id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	}
+	for _, id := range w.Images() {
+		w.Engine.ImageRemove(context.Background(), id, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+	}
+}

@@ -1,0 +1,89 @@
+// What images of tests hold: a program that does what its first argument says.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	args := append(os.Args[1:], "", "", "")
+	switch args[0] {
+	case "print":
+		fmt.Println(strings.TrimSpace(strings.Join(args[1:], " ")))
+	case "lines":
+		n, _ := strconv.Atoi(args[1])
+		for i := 1; i <= n; i++ {
+			fmt.Println("line", i)
+		}
+	case "fail":
+		fmt.Println("one")
+		fmt.Fprintln(os.Stderr, "two")
+		n, _ := strconv.Atoi(args[1])
+		os.Exit(n)
+	case "copy":
+		b, err := os.ReadFile(args[1])
+		if err == nil {
+			err = os.WriteFile(args[2], b, 0o644)
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	case "cat":
+		b, err := os.ReadFile(args[1])
+		fmt.Print(string(b))
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	case "list":
+		entries, _ := os.ReadDir(args[1])
+		for _, e := range entries {
+			fmt.Println(e.Name())
+		}
+	case "env":
+		fmt.Println(os.Getenv(args[1]))
+	case "id":
+		fmt.Println(os.Getuid(), os.WriteFile("/written", nil, 0o644) == nil)
+	case "wait":
+		fmt.Println("waits")
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		select {
+		case <-c:
+			fmt.Println("told to end")
+		case <-time.After(time.Minute):
+		}
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("waits")
+		time.Sleep(time.Minute)
+	case "slow":
+		time.Sleep(1200 * time.Millisecond)
+	case "kill":
+		fmt.Println("dies")
+		syscall.Kill(os.Getpid(), syscall.SIGABRT)
+	case "eat":
+		var all [][]byte
+		for {
+			b := make([]byte, 8<<20)
+			for i := range b {
+				b[i] = 1
+			}
+			all = append(all, b)
+			fmt.Println(len(all))
+		}
+	case "stdin":
+		io.Copy(os.Stdout, os.Stdin)
+	default:
+		fmt.Println("what is", args[0])
+		os.Exit(2)
+	}
+}
