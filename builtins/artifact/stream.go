@@ -16,43 +16,28 @@ import (
 )
 
 // Stream gives the tree to visit, one entry after the other, with the content of files. A file gives as many bytes as
-// it had when it was opened, though it be cut off meanwhile.
+// it had when it was opened, though it be cut off meanwhile. While one is visited the next are read and hashed.
 func (t *Tree) Stream(ctx context.Context, f host.FS, visit func(e host.Entry, in io.Reader) error) error {
 	p := newPass(ctx, f, t)
-	p.ctx = ctx // nothing is at once here
-	gone := map[string]bool{}
-	for i := range t.Entries {
-		e := &t.Entries[i]
-		if !e.Mode.IsRegular() {
-			if err := visit(*e, nil); err != nil {
-				return err
-			}
-			continue
+	coming := make(chan *ahead, atATime)
+	p.group.Go(func() error { p.read(coming); return nil })
+	gone, err := map[string]bool{}, error(nil)
+	for a := range coming {
+		if err == nil {
+			err = p.give(a, visit)
 		}
-		err := p.visit(e, func(p *pass, e *host.Entry) error {
-			in, err := p.open(e)
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			s := &stream{p: p, in: in, left: e.Size, sum: sha256.New()}
-			if err := visit(*e, s); err != nil {
-				return err
-			}
-			e.SHA256 = "sha256:" + hex.EncodeToString(s.sum.Sum(nil))
-			p.progress(0, 1)
-			return nil
-		})
-		if err != nil {
-			return err
+		if gone[a.e.Path] = a.in != nil && a.e.SHA256 == ""; err != nil {
+			p.stop(err)
 		}
-		gone[e.Path] = e.SHA256 == ""
+		a.close(p)
+	}
+	if err = cmp.Or(err, context.Cause(ctx), p.end()); err != nil {
+		return err
 	}
 	t.Entries = slices.DeleteFunc(t.Entries, func(e host.Entry) bool { return gone[e.Path] })
 	t.Bytes = p.done
 	return nil
 }
-
 // stream is the content of a file.
 type stream struct {
 	p    *pass

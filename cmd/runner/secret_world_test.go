@@ -21,7 +21,7 @@ import (
 // The canaries of this file. Whatever shows the middle of one shows too much of it, however the rest was cut or escaped.
 const (
 	nastyCanary  = `p"7b3eq1a&<canary>\x/ö'%41` // NASTY: what every notation has to escape
-	passCanary   = "canary-2d4e6f8a-canary"    // secrets/pass, which a program prints
+	passCanary   = "canary-2d4e6f8a-canary"     // secrets/pass, which a program prints
 	cutCanary    = "c0re4d2b9f7e-and-so-on-for-many-more-characters"
 	cookieCanary = "COOKIE3C5E7A9BCOOKIE"
 	hookCanary   = "9e8d7c6b5a4f3210" // the last of the path of each URL that is a secret

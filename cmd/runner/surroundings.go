@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins"
+	"github.com/erlmcp/runner/builtins/compose/home"
+	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/builtins/project"
 	secrets "github.com/erlmcp/runner/builtins/secret"
+	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/journal"
@@ -28,6 +31,7 @@ type surroundings struct {
 	host     *host.Host
 	families []builtin.Family
 	registry *op.Registry
+	engines  *daemon.Pool // for what lies with Compose projects
 	state    string
 	id       string
 }
@@ -56,6 +60,7 @@ func (p *program) surround(dir, state string) (*surroundings, error) {
 		Project: dir, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
 	})
 	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Run: secrets.Program(s.host), Scrubber: &secret.Scrubber{}}
+	s.engines = daemon.NewPool(s.host)
 	s.families = builtins.Families(s.host)
 	s.registry, err = builtins.Registry(s.families)
 	return s, err
@@ -109,12 +114,14 @@ func (s *surroundings) conceal(p *program, env any) {
 
 // home finds where a target keeps its lease and its undo logs.
 func (s *surroundings) home(target any) (string, journal.Home, error) {
-	t, ok := target.(project.Host)
-	if !ok {
-		return "", nil, fmt.Errorf("cannot take the lease of a %T: this runner knows no such target", target)
+	switch t := target.(type) {
+	case project.Host:
+		root := journal.Root{Files: s.host.Files, Path: s.host.Abs(t.Root)}
+		return root.Target(), root, nil
+	case stack.Project:
+		return t.Target(), home.Home{Pool: s.engines, Project: t}, nil
 	}
-	root := journal.Root{Files: s.host.Files, Path: s.host.Abs(t.Root)}
-	return root.Target(), root, nil
+	return "", nil, fmt.Errorf("cannot take the lease of a %T: this runner knows no such target", target)
 }
 
 // journals is the history of this machine's runs.

@@ -11,4 +11,4 @@ type Barrier interface {
 const ManyFiles = 64
 
 // perFile is how much else a disk may have to write instead of a sync of one file.
-const perFile = 32 << 10
+const perFile = 128 << 10

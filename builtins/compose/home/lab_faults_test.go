@@ -216,3 +216,54 @@ func TestLabAppendGoesOn(t *testing.T) {
 		s.must(l.Release())
 	}
 }
+
+// A machine dies while it drops a log that was never closed: the log is whole, or there is none.
+func TestLabKilledWhileDropping(t *testing.T) {
+	for _, last := range []fault{dropped, cut} {
+		for k := 1; ; k++ {
+			s := newSite(t)
+			dead, err := newTaker(s.mortal(host.SystemClock{}, ""), journal.Owner{Run: "a"}, nil).take(t.Context())
+			s.must(err)
+			w, err := dead.Open(t.Context(), "a")
+			s.must(err)
+			for _, text := range []string{"1", "2", "3"} {
+				s.must(w.Append(t.Context(), note("a", text), true))
+			}
+			dead.stop()
+			<-dead.done
+			first, reached := 0, false
+			p := newProxy(t, s, func(n int) fault {
+				switch {
+				case first == 0 || n < first+k:
+					return none
+				case n == first+k:
+					reached = true
+					return last
+				}
+				return dropped
+			})
+			heir, err := newTaker(s.mortal(fakeClock(), p.address), journal.Owner{Run: "b"}, nil).take(t.Context())
+			s.must(err)
+			heir.stop()
+			<-heir.done
+			p.mu.Lock()
+			first = p.n
+			p.mu.Unlock()
+			err = heir.Drop(t.Context(), "a")
+			logs, e := s.machine().Logs(t.Context())
+			s.must(e)
+			if len(logs) > 0 {
+				if got := s.texts(s.machine(), "a"); !slices.Equal(got, []string{"1", "2", "3"}) {
+					t.Fatalf("killed at request %d (%d), the log is %q", k, last, got)
+				}
+			}
+			if !reached {
+				s.must(err)
+				if len(logs) > 0 {
+					t.Errorf("dropped, %q are there", logs)
+				}
+				break
+			}
+		}
+	}
+}

@@ -21,7 +21,7 @@ type proxy struct {
 	n       int
 	fault   func(n int) fault
 	engine  *http.Transport
-	streams []context.CancelFunc
+	streams chan context.CancelFunc // what ends a stream of events, when it is asked for
 }
 
 // fault is what becomes of a request.
@@ -46,7 +46,7 @@ func newProxy(t *testing.T, s *site, f func(n int) fault) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{address: "unix://" + path, fault: f}
+	p := &proxy{address: "unix://" + path, fault: f, streams: make(chan context.CancelFunc, 1000)}
 	p.engine = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
@@ -64,16 +64,6 @@ func (p *proxy) asked() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.n
-}
-
-// breakStreams ends the streams of events that are open.
-func (p *proxy) breakStreams() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, stop := range p.streams {
-		stop()
-	}
-	p.streams = nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -96,9 +86,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
 	if strings.HasSuffix(r.URL.Path, "/events") {
-		p.mu.Lock()
-		p.streams = append(p.streams, stop)
-		p.mu.Unlock()
+		p.streams <- stop
 	}
 	out := r.Clone(ctx)
 	out.URL.Scheme, out.URL.Host, out.RequestURI, out.Body = "http", "engine", "", io.NopCloser(bytes.NewReader(body))

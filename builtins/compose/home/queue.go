@@ -16,7 +16,7 @@ type taker struct {
 	sign
 	hear   func(journal.Owner, int) // nil for a run that does not queue
 	seen   map[string]sighting      // by ID
-	first  int64                    // of a run that does not queue: the term that it met
+	first  int64                    // the term that it met
 	heard  string
 	n      int64 // its ticket's number, 0 without one
 	count  int64
@@ -40,6 +40,7 @@ func (t *taker) take(ctx context.Context) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.first = v.top.n
 	if t.free(v) && (t.hear == nil || len(v.tickets) == 0) {
 		if l, err := t.claim(ctx, v); l != nil || err != nil {
 			return l, err
@@ -213,9 +214,6 @@ func (t *taker) tell(v view, ahead int) error {
 		return nil
 	}
 	if t.hear == nil {
-		if t.first == 0 {
-			t.first = v.top.n
-		}
 		if v.top.n > t.first {
 			return &journal.Held{Target: t.target, By: v.top.Owner}
 		}

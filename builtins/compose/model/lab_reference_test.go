@@ -271,7 +271,7 @@ func state(t testing.TB, w dockertest.World, project string) map[string]string {
 			v = strings.ReplaceAll(v, id[:12], name)
 		}
 		if strings.HasSuffix(k, ".ipam.Config") { // the engine chooses from its own pools
-			v = regexp.MustCompile(`172\.\d+|192\.168\.\d+`).ReplaceAllString(v, "‹pool›")
+			v = regexp.MustCompile(`(172\.\d+|192\.168)\.\d+\.\d+(/\d+)?`).ReplaceAllString(v, "‹pool›")
 		}
 		out[k] = v
 	}

@@ -74,12 +74,12 @@ func continues(w *world) {
 
 func readWhileWritten(w *world) {
 	log := w.log(w.take(w.open(), "a"), "a")
-	w.notes(log, "a", 1, 1)
+	w.notes(log, "a", 1, 2) // the second is durable: what is not may be seen with the next that is
 	const all = 60
 	errs := make(chan error, 1)
 	go func() {
 		defer close(errs)
-		for n := 2; n <= all; n++ {
+		for n := 3; n <= all; n++ {
 			if err := log.Append(w.ctx, note("a", n), n%2 == 0); err != nil {
 				errs <- err
 				return

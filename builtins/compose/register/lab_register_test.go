@@ -1,0 +1,281 @@
+//go:build labs
+
+package register
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/runtime/host"
+)
+
+// open is a register of a project, over a connection of its own.
+func open(t *testing.T, project, address string) *Register {
+	t.Helper()
+	e, err := daemon.NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: os.Environ()}).Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return &Register{Engine: e, Project: project, Clock: host.SystemClock{}}
+}
+
+// fresh is the register of a new project, of which nothing is left in the end.
+func fresh(t *testing.T) *Register {
+	t.Helper()
+	r := open(t, "runner-test-"+strings.ToLower(rand.Text()[:10]), "")
+	t.Cleanup(func() {
+		all, err := r.List(context.Background(), "")
+		for _, rec := range all {
+			err = errors.Join(err, r.Delete(context.Background(), rec))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func (r *Register) put(t *testing.T, rec Record) bool {
+	t.Helper()
+	won, err := r.Put(t.Context(), rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return won
+}
+
+func (r *Register) all(t *testing.T, prefix string) []Record {
+	t.Helper()
+	got, err := r.List(t.Context(), prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestLabOneCreatorWins(t *testing.T) {
+	r := fresh(t)
+	var lines []*Register
+	for range 5 {
+		lines = append(lines, open(t, r.Project, ""))
+	}
+	for round := range 10 {
+		name := fmt.Sprintf("x.%d", round)
+		won := make([]bool, 50)
+		var wg sync.WaitGroup
+		for i := range won {
+			wg.Go(func() {
+				var err error
+				won[i], err = lines[i%len(lines)].Put(t.Context(), Record{Name: name, Data: []byte(fmt.Sprint(i))})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		there := r.all(t, name)
+		winners := 0
+		for i, w := range won {
+			if w {
+				winners++
+				if len(there) != 1 || string(there[0].Data) != fmt.Sprint(i) {
+					t.Errorf("%d has won, and %+v is there", i, there)
+				}
+			}
+		}
+		if winners != 1 {
+			t.Errorf("%d have won", winners)
+		}
+		if r.put(t, Record{Name: name, Data: []byte("late")}) || string(r.all(t, name)[0].Data) == "late" {
+			t.Error("a late one has won")
+		}
+	}
+}
+
+func TestLabSizes(t *testing.T) {
+	r := fresh(t)
+	for _, n := range []int{0, 1000, 300 << 10, 5 << 20} {
+		rec := Record{Name: fmt.Sprintf("size.%d", n), Of: "them", Mark: "mine", Data: noise(n)}
+		begun := time.Now()
+		if !r.put(t, rec) || !r.put(t, rec) {
+			t.Error("put again with its mark, it has not won")
+		}
+		t.Logf("%d bytes twice: %s", n, time.Since(begun))
+		rec.Mark = ""
+		if r.put(t, rec) {
+			t.Error("another one has won")
+		}
+		if got := r.all(t, rec.Name); len(got) != 1 || !bytes.Equal(got[0].Data, rec.Data) {
+			t.Errorf("%d records of %d bytes", len(got), n)
+		}
+	}
+	of, err := r.ListOf(t.Context(), "them")
+	if err != nil || len(of) != 4 {
+		t.Errorf("%d belong to it, %v", len(of), err)
+	}
+	for _, rec := range of {
+		if err := errors.Join(r.Delete(t.Context(), rec), r.Delete(t.Context(), rec)); err != nil {
+			t.Error(err)
+		}
+	}
+	left, err := r.Engine.VolumeList(t.Context(), client.VolumeListOptions{Filters: client.Filters{}.Add("name", "^"+r.Project)})
+	if err != nil || len(left.Items) > 0 {
+		t.Errorf("%d volumes are left, %v", len(left.Items), err)
+	}
+}
+
+func TestLabNames(t *testing.T) {
+	r := fresh(t)
+	if _, err := r.Put(t.Context(), Record{Name: strings.Repeat("x", 250)}); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Error(err)
+	}
+	if _, err := r.Put(t.Context(), Record{Name: "a/b"}); err == nil {
+		t.Error("a name with a slash is taken")
+	}
+	theirs := r.volume("theirs")
+	if _, err := r.Engine.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: theirs, Labels: map[string]string{"a": "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	defer r.remove(context.Background(), theirs)
+	if _, err := r.Put(t.Context(), Record{Name: "theirs"}); err == nil || !strings.Contains(err.Error(), "somebody else's") {
+		t.Error(err)
+	}
+}
+
+func TestLabWatch(t *testing.T) {
+	r := fresh(t)
+	ctx, stop := context.WithCancel(t.Context())
+	names := r.Watch(ctx, "a.")
+	r.put(t, Record{Name: "b.1"})
+	r.put(t, Record{Name: "a.1"})
+	if got := <-names; got != "a.1" {
+		t.Errorf("created: %s", got)
+	}
+	if err := r.Delete(t.Context(), Record{Name: "a.1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-names; got != "a.1" {
+		t.Errorf("removed: %s", got)
+	}
+	stop()
+	for range names {
+	}
+}
+
+// own is an engine of the test's.
+type own struct {
+	*testing.T
+	dir  string
+	life int
+	cmd  *exec.Cmd
+}
+
+// start starts the engine, each time with a folder for processes of its own.
+func (o *own) start() (address string) {
+	o.Helper()
+	o.life++
+	at := func(name string) string { return filepath.Join(o.dir, fmt.Sprint(name, o.life)) }
+	address = "unix://" + at("sock")
+	if err := os.WriteFile(filepath.Join(o.dir, "config"), []byte("{}"), 0o600); err != nil {
+		o.Fatal(err)
+	}
+	o.cmd = exec.Command("dockerd", "--config-file="+filepath.Join(o.dir, "config"), "--host="+address, "--data-root="+filepath.Join(o.dir, "data"),
+		"--exec-root="+at("exec"), "--pidfile="+at("pid"), "--bridge=none", "--iptables=false", "--storage-driver=vfs")
+	out, err := o.cmd.StderrPipe()
+	if err != nil {
+		o.Fatal(err)
+	}
+	o.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := o.cmd.Start(); err != nil {
+		o.Fatal(err)
+	}
+	var said strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		fmt.Fprintln(&said, lines.Text())
+		if strings.Contains(lines.Text(), "API listen on") {
+			go io.Copy(io.Discard, out)
+			return address
+		}
+	}
+	o.Fatalf("the engine has ended: %s", said.String())
+	return ""
+}
+
+// kill ends the engine and what it has started.
+func (o *own) kill() {
+	syscall.Kill(-o.cmd.Process.Pid, syscall.SIGKILL)
+	o.cmd.Wait()
+	pids, _ := filepath.Glob(filepath.Join(o.dir, "exec*", "containerd", "containerd.pid"))
+	for _, name := range pids {
+		var pid int
+		text, _ := os.ReadFile(name)
+		if fmt.Sscan(string(text), &pid); pid > 1 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		os.Remove(name)
+	}
+}
+
+func TestLabEngineIsKilled(t *testing.T) {
+	dir, err := os.MkdirTemp("", "runner-own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &own{T: t, dir: dir}
+	t.Cleanup(func() { o.kill(); os.RemoveAll(dir) })
+	want := map[string]bool{}
+	r := open(t, "p", o.start())
+	for life := range 3 {
+		for i := range 20 {
+			name := fmt.Sprintf("x.%d.%d", life, i)
+			r.put(t, Record{Name: name, Data: noise(1 << i)})
+			want[name] = true
+		}
+		o.kill()
+		// An engine that dies in the middle of making a volume leaves its folder.
+		torn := fmt.Sprintf("torn.%d", life)
+		if err := os.MkdirAll(filepath.Join(dir, "data", "volumes", "p_runner."+torn, "_data"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r = open(t, "p", o.start())
+		got := r.all(t, "x.")
+		for _, rec := range got {
+			if !want[rec.Name] {
+				t.Errorf("%s is there", rec.Name)
+			}
+		}
+		if len(got) != len(want) || len(r.all(t, "torn")) != life {
+			t.Errorf("%d records of %d, and of those that were never made %d", len(got), len(want), len(r.all(t, "torn")))
+		}
+		if life == 1 { // somebody looks at it, and so the engine takes it for one that is there
+			if _, err := r.Engine.VolumeInspect(t.Context(), "p_runner."+torn, client.VolumeInspectOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !r.put(t, Record{Name: torn, Data: []byte("made")}) || string(r.all(t, torn)[0].Data) != "made" {
+			t.Error("a record that was never made is in the way")
+		}
+	}
+	// An engine of this API prunes every volume that no container has.
+	if _, err := r.Engine.VolumePrune(t.Context(), client.VolumePruneOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("API %s: behind a prune %d of %d records", r.Engine.API, len(r.all(t, "")), len(want)+3)
+}
