@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,27 +18,97 @@ import (
 
 // Stream gives the tree to visit, one entry after the other, with the content of files. A file gives as many bytes as
 // it had when it was opened, though it be cut off meanwhile. While one is visited the next are read and hashed.
-func (t *Tree) Stream(ctx context.Context, f host.FS, visit func(e host.Entry, in io.Reader) error) error {
+func (t *Tree) Stream(ctx context.Context, f host.FS, visit func(e host.Entry, in io.Reader) error) (err error) {
+	ctx, stop := context.WithCancelCause(ctx)
 	p := newPass(ctx, f, t)
-	coming := make(chan *ahead, atATime)
-	p.group.Go(func() error { p.read(coming); return nil })
-	gone, err := map[string]bool{}, error(nil)
+	coming, gone := make(chan *ahead, atATime), map[string]bool{}
+	go p.readAhead(coming)
 	for a := range coming {
+		<-a.done
 		if err == nil {
-			err = p.give(a, visit)
+			if err = p.give(a, visit); err != nil {
+				stop(err)
+			}
 		}
-		if gone[a.e.Path] = a.in != nil && a.e.SHA256 == ""; err != nil {
-			p.stop(err)
-		}
+		gone[a.e.Path] = a.e.Mode.IsRegular() && a.e.SHA256 == ""
 		a.close(p)
 	}
-	if err = cmp.Or(err, context.Cause(ctx), p.end()); err != nil {
+	stop(nil)
+	if err != nil {
 		return err
 	}
 	t.Entries = slices.DeleteFunc(t.Entries, func(e host.Entry) bool { return gone[e.Path] })
 	t.Bytes = p.done
 	return nil
 }
+
+// ahead is an entry that is to be visited. Of a file, a buffer full is read before.
+type ahead struct {
+	e    *host.Entry
+	in   host.File
+	rest *stream
+	buf  []byte
+	data []byte
+	err  error
+	done chan struct{}
+}
+
+// readAhead ends when all was taken. Whoever takes an entry closes it.
+func (p *pass) readAhead(coming chan<- *ahead) {
+	defer close(coming)
+	for i := range p.tree.Entries {
+		a := &ahead{e: &p.tree.Entries[i], done: make(chan struct{})}
+		if a.e.Mode.IsRegular() {
+			a.buf = <-p.buffers // here, for those that come first to get one first
+			p.group.Go(func() error { defer close(a.done); a.read(p); return nil })
+		} else {
+			close(a.done)
+		}
+		coming <- a
+	}
+}
+
+func (a *ahead) read(p *pass) {
+	if a.err = context.Cause(p.ctx); a.err != nil {
+		return
+	}
+	if a.in, a.err = p.open(a.e); a.err != nil {
+		return
+	}
+	if a.buf == nil {
+		a.buf = make([]byte, buffer)
+	}
+	a.rest = &stream{p: p, in: a.in, left: a.e.Size, sum: sha256.New()}
+	n, err := io.ReadFull(a.rest, a.buf[:min(int64(buffer), a.e.Size)])
+	a.data, a.err = a.buf[:n], err
+}
+
+func (p *pass) give(a *ahead, visit func(host.Entry, io.Reader) error) error {
+	if !a.e.Mode.IsRegular() {
+		return visit(*a.e, nil)
+	}
+	return p.visit(a.e, func(p *pass, e *host.Entry) error {
+		if a.err != nil {
+			return a.err
+		}
+		if err := visit(*e, io.MultiReader(bytes.NewReader(a.data), a.rest)); err != nil {
+			return err
+		}
+		e.SHA256 = "sha256:" + hex.EncodeToString(a.rest.sum.Sum(nil))
+		p.progress(0, 1)
+		return nil
+	})
+}
+
+func (a *ahead) close(p *pass) {
+	if a.in != nil {
+		a.in.Close()
+	}
+	if a.e.Mode.IsRegular() {
+		p.buffers <- a.buf
+	}
+}
+
 // stream is the content of a file.
 type stream struct {
 	p    *pass

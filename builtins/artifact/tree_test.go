@@ -235,26 +235,103 @@ func TestCopyClones(t *testing.T) {
 	}
 }
 
+// meddled is a folder in which others cut a file off and delete another, just when they are to be read.
+type meddled struct{ host.OS }
+
+// Open implements host.FS.
+func (m meddled) Open(name string, flag int, perm fs.FileMode) (host.File, error) {
+	if filepath.Base(name) == "b" {
+		os.Remove(name)
+	}
+	f, err := m.OS.Open(name, flag, perm)
+	if filepath.Base(name) == "a" {
+		return cutOff{f, name}, err
+	}
+	return f, err
+}
+
+// cutOff is cut off when its size has been read.
+type cutOff struct {
+	host.File
+	name string
+}
+
+func (c cutOff) Stat() (fs.FileInfo, error) {
+	info, err := c.File.Stat()
+	return info, errors.Join(err, os.Truncate(c.name, 10))
+}
+
 // A file that is cut off while it is read still gives the bytes that were announced of it, and a file that vanishes none.
 func TestStreamOfWhatChanges(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a", "b", "c"} {
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat(name, 1000)), 0o644))
+	sizes := map[string]int64{"a": 1000, "b": 1000, "c": 3*buffer + 1, "d": buffer, "e": 0}
+	for name, n := range sizes {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat(name, int(n))), 0o644))
 	}
-	tree, err := FindLive(host.OS{}, dir)
+	tree, err := FindLive(meddled{}, dir)
 	must(t, err)
 	got := map[string]string{}
-	must(t, tree.Stream(t.Context(), host.OS{}, func(e host.Entry, in io.Reader) error {
-		must(t, os.Truncate(filepath.Join(dir, "a"), 10))
-		os.Remove(filepath.Join(dir, "b"))
+	must(t, tree.Stream(t.Context(), meddled{}, func(e host.Entry, in io.Reader) error {
 		digest, size, err := Sum(in)
 		got[e.Path] = digest
-		if size != e.Size || size != 1000 {
+		if size != e.Size || size != sizes[e.Path] {
 			t.Errorf("%s: announced as %d bytes, it gives %d", e.Path, e.Size, size)
 		}
 		return err
 	}))
-	if len(tree.Entries) != 2 || tree.Entries[0].SHA256 != got["a"] || tree.Entries[1].SHA256 != got["c"] || got["b"] != "" {
-		t.Errorf("%+v, of %v", tree.Entries, got)
+	want := host.SHA256([]byte(strings.Repeat("a", 10) + strings.Repeat("\x00", 990)))
+	if len(tree.Entries) != 4 || got["a"] != want || got["b"] != "" || tree.Bytes != 1000+4*buffer+1 {
+		t.Errorf("%+v, of %v, want %s", tree.Entries, got, want)
 	}
+	for _, e := range tree.Entries {
+		if e.SHA256 != got[e.Path] {
+			t.Errorf("%s: %s was visited, %s is told", e.Path, got[e.Path], e.SHA256)
+		}
+	}
+}
+
+// A stream ends at the first error, whatever was read ahead, and leaves no file open.
+func TestStreamEnds(t *testing.T) {
+	tree, err := Find(host.OS{}, many(t, t.TempDir(), 100))
+	must(t, err)
+	stop, visited := errors.New("stop"), 0
+	files := &watched{}
+	err = tree.Stream(t.Context(), files, func(e host.Entry, _ io.Reader) error {
+		if visited++; e.Mode.IsRegular() && visited > 20 {
+			return stop
+		}
+		return nil
+	})
+	if !errors.Is(err, stop) || visited != 21 || files.open.Load() != 0 || files.opened.Load() > 40 {
+		t.Errorf("%v after %d visits; %d files were opened, %d are open", err, visited, files.opened.Load(), files.open.Load())
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stop)
+	if err := tree.Stream(ctx, files, func(host.Entry, io.Reader) error { return nil }); !errors.Is(err, stop) || files.open.Load() != 0 {
+		t.Errorf("told to stop: %v", err)
+	}
+}
+
+// watched counts the files that are open.
+type watched struct {
+	host.OS
+	open, opened atomic.Int64
+}
+
+// Open implements host.FS.
+func (w *watched) Open(name string, flag int, perm fs.FileMode) (host.File, error) {
+	f, err := w.OS.Open(name, flag, perm)
+	w.open.Add(1)
+	w.opened.Add(1)
+	return watchedFile{f, w}, err
+}
+
+type watchedFile struct {
+	host.File
+	of *watched
+}
+
+func (f watchedFile) Close() error {
+	f.of.open.Add(-1)
+	return f.File.Close()
 }
