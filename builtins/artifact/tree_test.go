@@ -279,7 +279,7 @@ func TestStreamOfWhatChanges(t *testing.T) {
 		}
 		return err
 	}))
-	want := host.SHA256([]byte(strings.Repeat("a", 10) + strings.Repeat("\x00", 990)))
+	want := "sha256:" + host.SHA256([]byte(strings.Repeat("a", 10) + strings.Repeat("\x00", 990)))
 	if len(tree.Entries) != 4 || got["a"] != want || got["b"] != "" || tree.Bytes != 1000+4*buffer+1 {
 		t.Errorf("%+v, of %v, want %s", tree.Entries, got, want)
 	}
