@@ -4,10 +4,12 @@
 package home
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/compose/register"
@@ -32,6 +34,8 @@ type place struct {
 	clock  host.Clock
 	target string
 	here   where
+	procs  host.Procs
+	boot   string
 }
 
 // where is the process that holds a lease or waits for one, for those on the same machine: they need not wait to see
@@ -39,6 +43,22 @@ type place struct {
 type where struct {
 	Space string `json:"space,omitempty"`
 	PID   int    `json:"pid"`
+	Start uint64 `json:"start,omitempty"`
+}
+
+// standpoint is this process; others cannot look at it where the machine does not say enough.
+func standpoint(boot string) where {
+	w := where{PID: os.Getpid()}
+	space, err := os.Readlink("/proc/self/ns/pid")
+	stat, e := os.ReadFile("/proc/self/stat")
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // behind the name, which may hold anything
+	if err != nil || e != nil || boot == "" || len(fields) < 20 {
+		return w
+	}
+	if w.Start, err = strconv.ParseUint(fields[19], 10, 64); err == nil {
+		w.Space = boot + " " + space
+	}
+	return w
 }
 
 func (h Home) open(ctx context.Context) (place, error) {
@@ -46,19 +66,21 @@ func (h Home) open(ctx context.Context) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	clock := h.Pool.Host.Clock
-	p := place{reg: &register.Register{Engine: engine, Project: h.Project.Name, Clock: clock}, clock: clock, target: h.Project.Target()}
-	p.here.PID = os.Getpid()
-	if space, err := os.Readlink("/proc/self/ns/pid"); err == nil && h.Pool.Host.Boot != "" {
-		p.here.Space = h.Pool.Host.Boot + " " + space
-	}
-	return p, nil
+	around := h.Pool.Host
+	return place{
+		reg:   &register.Register{Engine: engine, Project: h.Project.Name, Clock: around.Clock},
+		clock: around.Clock, target: h.Project.Target(), here: standpoint(around.Boot), procs: around.Procs, boot: around.Boot,
+	}, nil
 }
 
+// seen reports whether a process can be looked at from here.
+func (p place) seen(w where) bool { return w.Space != "" && w.Space == p.here.Space }
+
+// process is one that can be seen.
+func (p place) process(w where) host.Proc { return host.Proc{PID: w.PID, Start: w.Start, Boot: p.boot} }
+
 // gone reports that a process has ended, as far as this one can see.
-func (p place) gone(w where) bool {
-	return w.Space != "" && w.Space == p.here.Space && host.Gone(w.PID)
-}
+func (p place) gone(w where) bool { return p.seen(w) && !p.procs.Alive(p.process(w)) }
 
 // Take implements journal.Home.
 func (h Home) Take(ctx context.Context, o journal.Owner, queue func(journal.Owner, int)) (journal.Lease, error) {

@@ -57,7 +57,7 @@ func pool(t *testing.T, clock host.Clock) *daemon.Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := daemon.NewPool(&host.Host{Files: host.OS{}, Clock: clock, Boot: boot, Env: os.Environ()})
+	p := daemon.NewPool(&host.Host{Files: host.OS{}, Clock: clock, Procs: host.Linux{Boot: boot}, Boot: boot, Env: os.Environ()})
 	t.Cleanup(func() {
 		if e, err := p.Open(context.Background(), ""); err == nil {
 			e.Close()

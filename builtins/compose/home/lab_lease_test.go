@@ -5,7 +5,12 @@ package home
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -299,6 +304,44 @@ func TestLabEventsBreak(t *testing.T) {
 	got := <-out
 	s.must(got.err)
 	s.must(got.lease.Release())
+}
+
+// The holder's process is killed while another run of its machine waits: that one has the lease at once. No time passes
+// on its clock.
+func TestLabHolderIsKilled(t *testing.T) {
+	for name, hear := range map[string]func(journal.Owner, int){"refused when held": nil, "in the queue": func(journal.Owner, int) {}} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			child := exec.Command("cat")
+			in, err := child.StdinPipe()
+			s.must(err)
+			defer in.Close()
+			s.must(child.Start())
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child.Process.Pid))
+			s.must(err)
+			p := s.place(fakeClock(), host.SystemClock{}, "")
+			p.here.PID = child.Process.Pid
+			p.here.Start, err = strconv.ParseUint(strings.Fields(string(stat))[21], 10, 64)
+			s.must(err)
+			l, err := newTaker(p, journal.Owner{Run: "dead"}, nil).take(t.Context())
+			s.must(err)
+			l.stop()
+			<-l.done
+			proxied := newProxy(t, s, func(int) fault { return none })
+			heir := newTaker(s.place(fakeClock(), host.SystemClock{}, proxied.address), journal.Owner{Run: "heir"}, hear)
+			out := make(chan taking, 1)
+			go func() {
+				got, err := heir.take(t.Context())
+				out <- taking{got, err}
+			}()
+			<-proxied.streams // it waits
+			s.must(child.Process.Kill())
+			got := <-out
+			s.must(got.err)
+			s.must(got.lease.Release())
+			child.Wait()
+		})
+	}
 }
 
 // What a deployment pays that changes nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/erlmcp/runner/runtime/journal"
@@ -15,13 +16,15 @@ type taker struct {
 	place
 	sign
 	hear   func(journal.Owner, int) // nil for a run that does not queue
-	seen   map[string]sighting      // by ID
+	known  map[string]sighting      // by ID
 	first  int64                    // the term that it met
 	heard  string
 	n      int64 // its ticket's number, 0 without one
 	count  int64
 	stamp  time.Time // when its ticket was renewed
 	leaves []string  // its tickets, or what it asked with
+	bound  string    // the ID of the holder whose process is waited for
+	ended  chan struct{}
 }
 
 // sighting is a count that a run has been seen with, and since when.
@@ -31,7 +34,7 @@ type sighting struct {
 }
 
 func newTaker(p place, o journal.Owner, hear func(journal.Owner, int)) *taker {
-	return &taker{place: p, sign: sign{ID: rand.Text(), Owner: o, Where: p.here}, hear: hear, seen: map[string]sighting{}}
+	return &taker{place: p, sign: sign{ID: rand.Text(), Owner: o, Where: p.here}, hear: hear, known: map[string]sighting{}}
 }
 
 // take does not pass those who wait already.
@@ -56,8 +59,8 @@ func (t *taker) watch(ctx context.Context) (view, error) {
 		return v, err
 	}
 	note := func(id string, count int64) {
-		if s, ok := t.seen[id]; !ok || s.count != count {
-			t.seen[id] = sighting{count, v.answered}
+		if s, ok := t.known[id]; !ok || s.count != count {
+			t.known[id] = sighting{count, v.answered}
 		}
 	}
 	if v.top.held() {
@@ -71,7 +74,7 @@ func (t *taker) watch(ctx context.Context) (view, error) {
 
 // dead reports that a run is gone: it can be seen, or it stood still too long before the question for this view.
 func (t *taker) dead(id string, w where, v view) bool {
-	return t.gone(w) || v.asked.Sub(t.seen[id].since) >= stale
+	return t.gone(w) || v.asked.Sub(t.known[id].since) >= stale
 }
 
 func (t *taker) free(v view) bool { return !v.top.held() || t.dead(v.top.ID, v.top.Where, v) }
@@ -102,9 +105,11 @@ func (t *taker) giveUp(ctx context.Context) {
 // wait waits for the lease in the queue, or for a sign of life from who holds it.
 func (t *taker) wait(ctx context.Context) (*lease, error) {
 	listening, stop := context.WithCancel(ctx)
-	defer stop()
 	news := t.reg.Watch(listening, leaseKind)
 	defer t.leave(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
 	for {
 		if err := t.show(ctx); err != nil {
 			return nil, err
@@ -126,6 +131,16 @@ func (t *taker) wait(ctx context.Context) (*lease, error) {
 		if news == nil {
 			news = t.reg.Watch(listening, leaseKind)
 			continue
+		}
+		if v.top.held() && v.top.ID != t.bound && t.seen(v.top.Where) {
+			ended, proc := make(chan struct{}), t.process(v.top.Where)
+			t.bound, t.ended = v.top.ID, ended
+			watching.Go(func() {
+				if t.procs.Wait(listening, proc) == nil {
+					close(ended)
+				}
+			})
+			continue // it may have ended since it was looked at
 		}
 		if news, err = t.pause(ctx, v, news); err != nil {
 			return nil, err
@@ -231,7 +246,7 @@ func (t *taker) tell(v view, ahead int) error {
 func (t *taker) pause(ctx context.Context, v view, news <-chan string) (<-chan string, error) {
 	now := t.clock.Now()
 	rest := stale
-	note := func(id string) { rest = min(rest, t.seen[id].since.Add(stale).Sub(now)) }
+	note := func(id string) { rest = min(rest, t.known[id].since.Add(stale).Sub(now)) }
 	if v.top.held() {
 		note(v.top.ID)
 	}
@@ -251,6 +266,9 @@ func (t *taker) pause(ctx context.Context, v view, news <-chan string) (<-chan s
 			return news, nil
 		}
 		return nil, t.clock.Sleep(ctx, retry)
+	case <-t.ended:
+		t.ended = nil
+		return news, nil
 	case <-tick.Done():
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
