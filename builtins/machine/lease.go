@@ -101,8 +101,8 @@ func readOwner(h *host.Host, name string) (o owner) {
 }
 
 // locker finds the process that has locked a file, without a lock of its own, which a run that comes at this moment would
-// meet. It asks the list of all locks, and where that names files otherwise than stat(2) does, as it can on file
-// systems in layers, the process that has signed.
+// meet. It asks the list of all locks, and where that names devices otherwise than stat(2) does, as it can on file
+// systems in layers, the process that has signed: an inode's number alone may be another file's.
 func locker(h *host.Host, name string, info fs.FileInfo, signed int) (pid int, held bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -110,7 +110,7 @@ func locker(h *host.Host, name string, info fs.FileInfo, signed int) (pid int, h
 	}
 	dev := fmt.Sprintf("%02x:%02x", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)))
 	for _, l := range flocks(proc(h, "locks")) {
-		if l.inode == uint64(st.Ino) && (l.device == dev || l.pid == signed) {
+		if l.inode == uint64(st.Ino) && l.device == dev {
 			return l.pid, true
 		}
 	}
