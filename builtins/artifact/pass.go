@@ -33,6 +33,7 @@ const (
 const (
 	together = 64
 	syncs    = 16
+	many     = 64 // files for which a barrier may be worth more than a sync for each
 )
 
 // pass is one reading of a tree's files.
@@ -110,7 +111,7 @@ func (p *pass) frame(to string) (dirs []string, err error) {
 			files++
 		}
 	}
-	if files >= host.ManyFiles {
+	if files >= many {
 		p.barrier, err = p.f.Barrier(filepath.Dir(to), files)
 	}
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {

@@ -13,6 +13,20 @@ import (
 	"github.com/erlmcp/runner/runtime/host"
 )
 
+// What gives other bytes than were announced would put what follows in another place.
+func TestArchiveOfWhatLies(t *testing.T) {
+	for _, size := range []int64{2, 4} {
+		a, err := NewArchive(t.Context(), host.OS{}, filepath.Join(t.TempDir(), "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Add(host.Entry{Path: "f", Mode: 0o644, Size: size}, bytes.NewReader([]byte("123"))); err == nil {
+			t.Errorf("3 bytes are taken for %d", size)
+		}
+		a.Close(nil)
+	}
+}
+
 // Literals are coded where that pays, and what comes out is what went in, whether or not.
 func TestFrames(t *testing.T) {
 	noise := make([]byte, 3*frame+1000)

@@ -28,8 +28,13 @@ const (
 )
 
 func worldCanaries() []string {
-	return []string{nastyCanary, passCanary, cutCanary, cookieCanary, hookCanary,
-		"7b3eq1a", "2d4e6f8a", "c0re4d2b", "3C5E7A9B", "9e8d7c6b", "5f1d6f0c", "+9a1b", "+7c2d"}
+	return []string{nastyCanary, passCanary, cutCanary, cookieCanary, hookCanary}
+}
+
+// middles are parts of the canaries. Other tests may name them in a search: they count in what is written, not in the
+// arguments of the machine's processes.
+func middles() []string {
+	return []string{"7b3eq1a", "2d4e6f8a", "c0re4d2b", "3C5E7A9B", "9e8d7c6b", "5f1d6f0c", "+9a1b", "+7c2d"}
 }
 
 // echo is a server that says again whatever it is told, and remembers it.
@@ -270,8 +275,8 @@ func TestNoSecretIsSeenOfAService(t *testing.T) {
 	t.Parallel()
 	e := newEcho(t)
 	s := newWorld(t, e.hooks()...)
-	git := exec.Command("sh", "-c", `git init -q . && git add VERSION && git -c user.name=a -c user.email=a@b commit -qm "say $TOKEN" && rm -r .git/COMMIT_EDITMSG .git/logs`)
-	git.Dir, git.Env = s.dir, s.env()
+	git := exec.Command("sh", "-c", `git init -q . && git add VERSION && git -c user.name=a -c user.email=a@b commit -q -F - && rm -r .git/COMMIT_EDITMSG .git/logs`)
+	git.Dir, git.Env, git.Stdin = s.dir, s.env(), strings.NewReader("say "+envCanary)
 	if out, err := git.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -7,8 +7,5 @@ type Barrier interface {
 	Close() error
 }
 
-// ManyFiles is from how many files on a barrier may be worth more than a sync for each.
-const ManyFiles = 64
-
 // perFile is how much else a disk may have to write instead of a sync of one file.
 const perFile = 128 << 10

@@ -19,7 +19,7 @@ func (OS) Barrier(dir string, files int) (Barrier, error) {
 		return nil, &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	known := []int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}
-	if files < ManyFiles || !slices.Contains(known, int64(st.Type)) || !syncfsTells() || unwritten() > int64(files)*perFile {
+	if !slices.Contains(known, int64(st.Type)) || !syncfsTells() || unwritten() > int64(files)*perFile {
 		return nil, &fs.PathError{Op: "barrier", Path: dir, Err: errors.ErrUnsupported}
 	}
 	d, err := os.Open(dir) // syncfs tells of the errors since then

@@ -207,8 +207,12 @@ func TestPortOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		answered, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { conn.Close(); answered.Close() }() // what is left of a connection does not listen
 		ln.Close()
-		defer conn.Close() // what is left of a connection does not listen
 		if _, ok := l.PortOwner(port); ok {
 			t.Errorf("%s: owned after its close", addr)
 		}

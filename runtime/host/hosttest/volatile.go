@@ -193,8 +193,8 @@ func (v *Volatile) settle(dir *node) {
 }
 
 // Barrier implements host.FS.
-func (v *Volatile) Barrier(dir string, files int) (host.Barrier, error) {
-	if !v.covers(dir) || files < host.ManyFiles {
+func (v *Volatile) Barrier(dir string, _ int) (host.Barrier, error) {
+	if !v.covers(dir) {
 		return nil, &fs.PathError{Op: "barrier", Path: dir, Err: errors.ErrUnsupported}
 	}
 	return &volatileBarrier{v, v.crashes}, nil
