@@ -3,25 +3,22 @@
 package register
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/moby/moby/client"
 
 	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/builtins/docker/dockertest"
 	"github.com/erlmcp/runner/runtime/host"
 )
 
@@ -179,89 +176,24 @@ func TestLabWatch(t *testing.T) {
 	}
 }
 
-// own is an engine of the test's.
-type own struct {
-	*testing.T
-	dir  string
-	life int
-	cmd  *exec.Cmd
-}
-
-// start starts the engine, each time with a folder for processes of its own.
-func (o *own) start() (address string) {
-	o.Helper()
-	o.life++
-	at := func(name string) string { return filepath.Join(o.dir, fmt.Sprint(name, o.life)) }
-	address = "unix://" + at("sock")
-	if err := os.WriteFile(filepath.Join(o.dir, "config"), []byte("{}"), 0o600); err != nil {
-		o.Fatal(err)
-	}
-	o.cmd = exec.Command("dockerd", "--config-file="+filepath.Join(o.dir, "config"), "--host="+address, "--data-root="+filepath.Join(o.dir, "data"),
-		"--exec-root="+at("exec"), "--pidfile="+at("pid"), "--bridge=none", "--iptables=false", "--storage-driver=vfs")
-	out, err := o.cmd.StderrPipe()
-	if err != nil {
-		o.Fatal(err)
-	}
-	o.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := o.cmd.Start(); err != nil {
-		o.Fatal(err)
-	}
-	var said strings.Builder
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		fmt.Fprintln(&said, lines.Text())
-		if strings.Contains(lines.Text(), "API listen on") {
-			go io.Copy(io.Discard, out)
-			return address
-		}
-	}
-	o.Fatalf("the engine has ended: %s", said.String())
-	return ""
-}
-
-// kill ends the engine and what it has started.
-func (o *own) kill() {
-	syscall.Kill(-o.cmd.Process.Pid, syscall.SIGKILL)
-	o.cmd.Wait()
-	pids, _ := filepath.Glob(filepath.Join(o.dir, "exec*", "containerd", "containerd.pid"))
-	for _, name := range pids {
-		var pid int
-		text, _ := os.ReadFile(name)
-		if fmt.Sscan(string(text), &pid); pid > 1 {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-		os.Remove(name)
-	}
-}
-
 func TestLabEngineIsKilled(t *testing.T) {
-	dir, err := os.MkdirTemp("", "runner-own")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &own{T: t, dir: dir}
-	t.Cleanup(func() {
-		o.kill()
-		for syscall.Unmount(filepath.Join(dir, "data"), syscall.MNT_DETACH) == nil { // an engine mounts its folder over itself
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	o := dockertest.Own(t)
 	want := map[string]bool{}
-	r := open(t, "p", o.start())
+	r := open(t, "p", o.Address)
 	for life := range 3 {
 		for i := range 20 {
 			name := fmt.Sprintf("x.%d.%d", life, i)
 			r.put(t, Record{Name: name, Data: noise(1 << i)})
 			want[name] = true
 		}
-		o.kill()
+		o.Kill()
 		// An engine that dies in the middle of making a volume leaves its folder.
 		torn := fmt.Sprintf("torn.%d", life)
-		if err := os.MkdirAll(filepath.Join(dir, "data", "volumes", "p_runner."+torn, "_data"), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(o.Data, "volumes", "p_runner."+torn, "_data"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		r = open(t, "p", o.start())
+		o.Restart()
+		r = open(t, "p", o.Address)
 		got := r.all(t, "x.")
 		for _, rec := range got {
 			if !want[rec.Name] {

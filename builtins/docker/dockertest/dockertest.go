@@ -30,8 +30,33 @@ type World struct {
 	Name   string // unlike any other; the images and containers of the test begin with it, or have the label
 }
 
-// New is a world on the engine of this machine. A machine without one fails the test.
+// New is a world on the engine of this machine: the one that DOCKER_HOST or Docker's context names, else that at the
+// default socket, else, where none answers, one that is started for the test.
 func New(t testing.TB) World {
+	t.Helper()
+	w, err := on(t, "")
+	if err != nil && os.Getenv("DOCKER_HOST") == "" {
+		return Own(t).World()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.sweep)
+	return w
+}
+
+// World is a world on the engine.
+func (e *Engine) World() World {
+	e.t.Helper()
+	w, err := on(e.t, e.Address)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return w
+}
+
+// on is a world on an engine, found as ops find theirs.
+func on(t testing.TB, address string) (World, error) {
 	t.Helper()
 	boot, err := host.BootID()
 	if err != nil {
@@ -39,13 +64,15 @@ func New(t testing.TB) World {
 	}
 	h := &host.Host{Files: host.OS{}, Procs: host.Linux{Boot: boot}, Clock: host.SystemClock{}, Boot: boot, Env: os.Environ(),
 		Secrets: &secret.Vault{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Scrubber: &secret.Scrubber{}}, Project: t.TempDir(), Scratch: t.TempDir()}
+	if address != "" {
+		h.Env = append(h.Env, "DOCKER_HOST="+address)
+	}
 	w := World{T: t, Host: h, Pool: daemon.NewPool(h), Name: "runner-test-" + strings.ToLower(rand.Text()[:10])}
 	if w.Engine, err = w.Pool.Open(t.Context(), ""); err != nil {
-		t.Fatal(err)
+		return w, err
 	}
 	w.copy(program(t, h), "prog")
-	t.Cleanup(w.sweep)
-	return w
+	return w, nil
 }
 
 // program is the static program of images, built once and kept outside of the checkout.
