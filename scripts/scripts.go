@@ -1,10 +1,10 @@
-// Package scripts embeds the standard scripts. They lie under every project, file by file: a project that has its own
-// deploy.star runs that.
+// Package scripts embeds the standard scripts and the stack that they deploy. They lie under every project, file by
+// file: a project that has its own deploy.star, or its own docker/prometheus.yml, uses that.
 package scripts
 
 import "embed"
 
-// FS holds the scripts by their names.
+// FS holds the files by their names.
 //
-//go:embed *.star
+//go:embed *.star docker
 var FS embed.FS

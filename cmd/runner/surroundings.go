@@ -24,6 +24,7 @@ import (
 	"github.com/erlmcp/runner/runtime/journal"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
+	"github.com/erlmcp/runner/scripts"
 )
 
 // surroundings are what a command works with: the host, and the ops on it.
@@ -57,7 +58,7 @@ func (p *program) surround(dir, state string) (*surroundings, error) {
 	s := &surroundings{state: state, id: newID(p.now())}
 	s.host = p.wrap(&host.Host{
 		Files: host.Shared{FS: host.OS{}, Except: state}, Procs: host.Linux{Boot: boot, Mask: p.mask}, Net: host.Internet{}, Clock: host.SystemClock{},
-		Project: dir, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
+		Project: dir, Standard: scripts.FS, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
 	})
 	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Run: secrets.Program(s.host), Scrubber: &secret.Scrubber{}}
 	s.engines = daemon.NewPool(s.host)

@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -19,10 +20,11 @@ type Host struct {
 	Clock   Clock
 	Secrets *secret.Vault
 
-	Project string   // the project's folder: relative paths start here
-	Scratch string   // a folder for what this run makes and nobody needs later
-	Env     []string // the environment that processes inherit
-	Boot    string   // the machine's boot id
+	Project  string   // the project's folder: relative paths start here
+	Standard fs.FS    // the files that lie under the project, for those who want them: see Over; nil for none
+	Scratch  string   // a folder for what this run makes and nobody needs later
+	Env      []string // the environment that processes inherit
+	Boot     string   // the machine's boot id
 }
 
 // Abs is the path, seen from the project when it is relative.

@@ -15,6 +15,24 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
+// Over is the host that a project's files are read from. Where one that is named is not there but a standard one, the
+// standard files lie under the project: those that it names, and what images are built from. A project whose files are
+// all its own has nothing under it.
+func Over(h *host.Host, p stack.Project) *host.Host {
+	if h.Standard == nil {
+		return h
+	}
+	over := *h
+	over.Files = host.Over{FS: h.Files, Dir: h.Project, Under: h.Standard}
+	for _, f := range p.Files {
+		_, own := h.Files.Stat(h.Abs(f))
+		if _, err := over.Files.Stat(h.Abs(f)); absent(own) && err == nil {
+			return &over
+		}
+	}
+	return h
+}
+
 // find tells which files describe a project and the folder that its paths start from, as the reference would in that
 // folder. It reads the files of variables on the way: they may name the others.
 func find(h *host.Host, p stack.Project, vars *variables) (files []string, dir string, err error) {

@@ -66,6 +66,7 @@ func Load(ctx context.Context, h *host.Host, p stack.Project) (*Model, error) {
 }
 
 func load(ctx context.Context, h *host.Host, p stack.Project) (*Model, error) {
+	h = Over(h, p)
 	vars, err := shell(ctx, h, p)
 	if err != nil {
 		return nil, err

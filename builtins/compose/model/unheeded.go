@@ -156,7 +156,7 @@ func objection(h *host.Host, vars *variables, path []string, c types.FileObjectC
 	case c.TemplateDriver != "":
 		return no("template_driver", "only Swarm fills in templates")
 	case c.Environment != "":
-		if _, set := vars.values[c.Environment]; !set {
+		if vars.values[c.Environment] == "" {
 			return no("environment", "the variable "+c.Environment+" has no value: secrets = in environments.star gives it one, or a file of env_files =, or the environment of runner")
 		}
 	case c.File != "" && local:
