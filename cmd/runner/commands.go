@@ -146,7 +146,7 @@ func (p *program) reject(f flags, err error) int {
 	var theirs *script.Usage
 	var none *script.NoProject
 	var wrong *unopened
-	var refused *engine.Refused
+	var refused *op.Refused
 	switch {
 	case errors.As(err, &own):
 		hint, code = own.hint, engine.ExitUsage

@@ -136,7 +136,7 @@ func TestAReleaseThatDoesNotFit(t *testing.T) {
 	s.must(0, "deploy.star", "production")
 	pid := s.service()
 	s.write("VERSION", "1.1.0\n")
-	s.fails(1, nil, []string{"deploy.star", "big"}, "big is not ready to be deployed to:", "2 copies of mcpd do not fit under "+s.root()+": it needs ", "nothing is changed")
+	s.fails(18, nil, []string{"deploy.star", "big"}, "big is not ready to be deployed to:", "2 copies of mcpd do not fit under "+s.root()+": it needs ", "nothing is changed")
 	s.untouched(pid, "1.0.0")
 	if strings.Contains(s.out.String(), "lease of ") {
 		t.Errorf("the lease was taken\n%s", s.out.String())
@@ -150,11 +150,11 @@ func TestPreflightOfUsers(t *testing.T) {
 	s := servedSite(t)
 	pid := s.service()
 	s.write("VERSION", "1.1.0\n")
-	s.asNobody(1, []string{"deploy.star", "production"}, "production is not ready to be deployed to:", "nobody cannot write there: permission denied", "nothing is changed")
+	s.asNobody(18, []string{"deploy.star", "production"}, "production is not ready to be deployed to:", "nobody cannot write there: permission denied", "nothing is changed")
 	if strings.Contains(s.out.String(), "build.command") {
 		t.Errorf("it was built\n%s", s.out.String())
 	}
-	s.fails(1, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to:",
+	s.fails(18, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to:",
 		"the project belongs to nobody, and this is root: what root builds there is root's; deploy as nobody", "nothing is changed")
 	s.untouched(pid, "1.0.0")
 	s.fails(0, nil, []string{"deploy.star", "production", "--force", "in a hurry"}, "forced (in a hurry): the project belongs to nobody")

@@ -155,7 +155,7 @@ func TestDiskFullBeforeTheSwitch(t *testing.T) {
 		d.free()
 	}
 	s.fails(1, nil, s.to("big", "1.1.0"), "cannot install mcpd into "+s.root()+": it needs 9.", "and the disk has ", "hint: free space on the disk that holds "+s.root())
-	s.fails(1, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to:\n", "the disk under "+s.root()+" has ")
+	s.fails(18, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to:\n", "the disk under "+s.root()+" has ")
 	s.untouched(pid, "1.0.0")
 	s.goesOn("1.1.0")
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/erlmcp/runner/runtime/engine"
 	"github.com/erlmcp/runner/runtime/journal"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -46,7 +45,7 @@ func (p *program) holdTarget(f flags, args []string) (int, error) {
 	}
 	h := &journal.Hold{Who: p.owner("hold").User, Why: why, Since: now, Until: until}
 	if standing && was.Who != h.Who {
-		return 0, op.Hint(&engine.Refused{Why: fmt.Sprintf("%s is held already %s", name, was.Text(now))}, "runner unhold %s ends that hold", name)
+		return 0, op.Hint(&op.Refused{Why: fmt.Sprintf("%s is held already %s", name, was.Text(now))}, "runner unhold %s ends that hold", name)
 	}
 	if err := home.SwapHold(context.Background(), was, h); err != nil {
 		return 0, cannotHold("hold", name, err)

@@ -116,7 +116,7 @@ func TestPlanTouchesNothing(t *testing.T) {
 	s.write("VERSION", "1.2.0\n")
 	s.must(0, "build.star", "production")
 	connections := s.replaceByListener()
-	planned(1, "is held by process", "deploy.star", "production")
+	planned(18, "is held by process", "deploy.star", "production")
 	planned(0, "install mcpd 1.2.0 into target", "deploy.star", "production", "--force", "a test")
 	planned(0, "install mcpd 1.0.0 into target", "rollback.star", "production")
 	planned(0, "switch target to 000001", "rollback.star", "production", "000001")

@@ -13,7 +13,7 @@ func TestARunThatFailsEarlyHasRecovered(t *testing.T) {
 	s.wants("")
 	text := string(s.environments())
 	s.write("environments.star", strings.Replace(text, "return environment(", `return environment(tools = {"no-such-tool": ""}, `, 1))
-	s.must(1, s.deploy("1.1.0")...)
+	s.must(18, s.deploy("1.1.0")...)
 	if got := s.out.String(); !strings.Contains(got, "no-such-tool is not installed") || !strings.Contains(got, "recover 2") {
 		t.Errorf("it says\n%s", got)
 	}

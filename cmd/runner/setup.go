@@ -167,9 +167,9 @@ func (p *program) setUp(ctx context.Context, f flags, h *host.Host, want provisi
 	question := fmt.Sprintf("Call these %d commands as root?", len(work.Steps))
 	switch yes, err := p.ask(f.Yes)(ctx, question); {
 	case err != nil:
-		return 0, op.Hint(&engine.Refused{Why: question + " " + err.Error()}, "runner setup %s --yes calls them", want.Environment)
+		return 0, op.Hint(&op.Refused{Why: question + " " + err.Error()}, "runner setup %s --yes calls them", want.Environment)
 	case !yes:
-		return 0, &engine.Refused{Why: question + " was answered no"}
+		return 0, &op.Refused{Why: question + " was answered no"}
 	}
 	for i, step := range work.Steps {
 		cmd := host.Cmd{Argv: step.Argv, Dir: "/", Env: provision.Environ(h), Stdout: p.stderr, Stderr: p.stderr}

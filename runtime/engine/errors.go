@@ -10,11 +10,6 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// Refused is a run that somebody, or a gate, does not let change anything.
-type Refused struct{ Why string }
-
-func (e *Refused) Error() string { return "refused: " + e.Why }
-
 // Stopped is the cause of a context that a signal ended.
 type Stopped struct {
 	Signal string // "SIGINT"

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/journal"
@@ -16,6 +18,30 @@ func standing(ctx context.Context, c Config, home journal.Home) (*journal.Hold, 
 		return nil, err
 	}
 	return h, nil
+}
+
+// Held says who holds an environment's target, nil where nobody does.
+func (r *Run) Held(ctx context.Context, name string, target any) (*op.Held, error) {
+	id, home, err := r.Home(target)
+	if err != nil {
+		return nil, err
+	}
+	h, err := standing(ctx, r.Config, home)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	text := heldText(r.Config, cmp.Or(name, id), h, err)
+	switch {
+	case err != nil:
+		return &op.Held{Text: text, Why: err.Error()}, nil
+	case h == nil:
+		return nil, nil
+	}
+	held := &op.Held{Text: text, Who: h.Who, Why: h.Why, Since: h.Since.UTC().Format(time.RFC3339)}
+	if !h.Until.IsZero() {
+		held.Until = h.Until.UTC().Format(time.RFC3339)
+	}
+	return held, nil
 }
 
 // heldText says who holds an environment, "" where nobody does.
@@ -40,9 +66,9 @@ func (r *Run) unheld(ctx context.Context, l *lease, name, force string) (passed 
 	case force != "":
 		return fmt.Sprintf("%s; this run goes on: %s", text, force), nil
 	case err != nil:
-		return "", op.Hint(&Refused{Why: text}, "nobody knows who holds it: read the file, and move it away when it means nothing")
+		return "", op.Hint(&op.Refused{Why: text}, "nobody knows who holds it: read the file, and move it away when it means nothing")
 	}
-	return "", op.Hint(&Refused{Why: text}, "runner unhold %s ends the hold; a rollback goes on with --force REASON", name)
+	return "", op.Hint(&op.Refused{Why: text}, "runner unhold %s ends the hold; a deployment or a rollback goes on with --force REASON", name)
 }
 
 // passes records that a hold was passed, and why.

@@ -148,15 +148,15 @@ func (r *Run) Stage(name, at string) { r.emit(event.StageStarted{Name: name, At:
 // Print is the script's print.
 func (r *Run) Print(text, at string) { r.emit(event.Printed{Text: text, At: at}, false) }
 
-// Confirm asks a person. No, and nobody to ask, are Refused.
+// Confirm asks a person. No, and nobody to ask, are op.Refused.
 func (r *Run) Confirm(ctx context.Context, question, at string) error {
 	switch yes, err := r.Ask(ctx, question); {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return &Refused{Why: question + " " + err.Error()}
+		return &op.Refused{Why: question + " " + err.Error()}
 	case !yes:
-		return &Refused{Why: question + " was answered no"}
+		return &op.Refused{Why: question + " was answered no"}
 	}
 	r.emit(event.Noted{Text: question + " yes"}, false)
 	return nil

@@ -36,7 +36,7 @@ type verdict struct {
 // exit is the first code that holds.
 func (v verdict) exit(committed, mistake bool) int {
 	var fault *op.Fault
-	var refused *Refused
+	var refused *op.Refused
 	var held *journal.Held
 	var stopped *Stopped
 	changed := len(v.open) > 0

@@ -73,8 +73,8 @@ type (
 // Core is the builtins that belong to no family, for the reference.
 func Core() builtin.Family {
 	return builtin.NewFamily("script", "What scripts say about the run itself; none of it has a prefix. Beside it stand json, math, time (whose now is the start of the run), struct, and run, with id, script and args.",
-		builtin.Global(Stage{}), builtin.Global(Recover{}), builtin.Global(Lease{}), builtin.Global(Commit{}), builtin.Global(Confirm{}), builtin.Global(OnUndo{}),
-		builtin.Global(Attempt{}), builtin.Global(Parallel{}), builtin.Global(Print{}), builtin.Global(Fail{}))
+		builtin.Global(Stage{}), builtin.Global(Recover{}), builtin.Global(Lease{}), heldPage(), builtin.Global(Commit{}), builtin.Global(Confirm{}), builtin.Global(OnUndo{}),
+		builtin.Global(Attempt{}), builtin.Global(Parallel{}), builtin.Global(Print{}), builtin.Global(Fail{}), builtin.Global(Refuse{}))
 }
 
 // act binds a call's arguments to p and has do act on the run.

@@ -163,7 +163,7 @@ func calledIn(e *starlark.EvalError) string {
 		return ""
 	}
 	top := e.CallStack.At(0)
-	if top.Pos.Line > 0 || hidden(top.Name) || top.Name == "fail" || strings.HasPrefix(e.Msg, top.Name) {
+	if top.Pos.Line > 0 || hidden(top.Name) || top.Name == "fail" || top.Name == "refuse" || strings.HasPrefix(e.Msg, top.Name) {
 		return ""
 	}
 	return top.Name + ": "

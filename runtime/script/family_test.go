@@ -218,6 +218,11 @@ func (r *fakeRun) Lease(_ context.Context, name string, target any, force, at st
 	return nil
 }
 
+func (r *fakeRun) Held(_ context.Context, name string, target any) (*op.Held, error) {
+	r.note("held %s %v", name, target)
+	return nil, nil
+}
+
 func (r *fakeRun) Recover(_ context.Context, target any) error {
 	r.note("recover %v", target)
 	return nil

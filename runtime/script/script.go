@@ -23,6 +23,8 @@ type Run interface {
 	Print(text, at string)
 	// Recover takes back what dead runs left on a target, and keeps no lease of it.
 	Recover(ctx context.Context, target any) error
+	// Held says who holds an environment's target, nil where nobody does.
+	Held(ctx context.Context, name string, target any) (*op.Held, error)
 	// Lease takes the lease of an environment's target; force is why a hold on it does not count, "" where it does.
 	Lease(ctx context.Context, name string, target any, force, at string) error
 	Commit(ctx context.Context, message, at, branch string) error

@@ -37,6 +37,13 @@ type (
 		Op  starlark.Value `json:"op" doc:"The op, by its name."`
 		Nth int            `json:"nth,omitempty" doc:"Which call, counted from now on; the first, when left out."`
 	}
+	// TestHold is t.hold.
+	TestHold struct {
+		_           op.Doc         `doc:"Has somebody hold an environment's target from now on, as runner hold does."`
+		Environment starlark.Value `json:"environment" doc:"An environment, or its name."`
+		Why         string         `json:"why" doc:"The reason they give; \"\" ends the hold."`
+		Who         string         `json:"who,omitempty" doc:"Who; \"somebody\", when left out."`
+	}
 	// TestRun is t.run.
 	TestRun struct {
 		_        op.Doc      `doc:"Runs a script's main, with the real engine: leases, undo, commit, verdict, exit code. Only the ops are fakes. The arguments that are not named here are main's; environment is a value, or a name in environments.star."`

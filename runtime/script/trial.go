@@ -16,6 +16,8 @@ type Trial interface {
 	Fake(op string, f Fake)
 	// Fault has something happen at a call of an op.
 	Fault(f Fault)
+	// Hold has somebody hold the target of an environment from now on; nobody, where why is "".
+	Hold(target any, who, why string) error
 	// Run performs main, with everything that follows from how it ends. The error is a mistake in the test.
 	Run(ctx context.Context, s Staging, main func(ctx context.Context, run Run) error) (Ran, error)
 	// KillEverywhere performs main, and each time that the test is called again stops it dead at another moment.

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,6 +193,18 @@ func (t *testValue) environment(th *starlark.Thread, p TestEnvironment) (starlar
 		return nil, &builtin.ArgError{Param: "value", Index: -1, Err: fmt.Errorf("value: want an environment, got %s", p.Value.Type())}
 	}
 	return d.WithName(p.Name)
+}
+
+func (t *testValue) hold(th *starlark.Thread, p TestHold) (starlark.Value, error) {
+	d, err := t.anEnvironment(th, p.Environment)
+	if err != nil {
+		return nil, &builtin.ArgError{Param: environmentParam, Err: fmt.Errorf("environment: %w", err)}
+	}
+	_, target, err := (&core{t.kinds}).target(starlark.Tuple{d}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return starlark.None, t.trial.Hold(target, cmp.Or(p.Who, "somebody"), p.Why)
 }
 
 // errAssert makes the error of an assertion that does not hold.

@@ -85,7 +85,7 @@ func testMethods() []testMethod {
 	return []testMethod{
 		passing("run", 1, (*testValue).run), passing("call", 1, (*testValue).callFn), passing("kill_everywhere", 1, (*testValue).killEverywhere),
 		bound("fake", (*testValue).fake), bound("fail_at", (*testValue).failAt), bound("interrupt_at", (*testValue).interruptAt),
-		bound("lose_lease_at", (*testValue).loseLeaseAt), bound("environment", (*testValue).environment),
+		bound("lose_lease_at", (*testValue).loseLeaseAt), bound("hold", (*testValue).hold), bound("environment", (*testValue).environment),
 		bound("equal", (*testValue).equal), bound("true", (*testValue).isTrue), bound("contains", (*testValue).contains),
 		bound("error", (*testValue).failedWith), bound("fail", (*testValue).fail),
 		bound("clock.now", (*testValue).now), bound("clock.advance", (*testValue).advance),

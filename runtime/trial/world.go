@@ -103,6 +103,19 @@ func (w *world) Fault(f script.Fault) {
 	w.faults = append(w.faults, &fault{Fault: f})
 }
 
+// Hold implements script.Trial.
+func (w *world) Hold(target any, who, why string) error {
+	_, home, err := w.homeOf(target)
+	if err != nil {
+		return err
+	}
+	var h *journal.Hold
+	if why != "" {
+		h = &journal.Hold{Who: who, Why: why, Since: w.clock.Now()}
+	}
+	return home.SwapHold(context.Background(), nil, h)
+}
+
 // Say implements script.Trial.
 func (w *world) Say(text, at string) {
 	w.mu.Lock()
