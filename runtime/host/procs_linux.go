@@ -133,6 +133,39 @@ func (l Linux) Alive(p Proc) bool {
 	return err == nil && start == p.Start && state != 'Z' && state != 'X'
 }
 
+// gateProgram is the place of the program among the arguments of the gate.
+const gateProgram = 4
+
+// settle and settleWithin are how often, and for how long, a program is looked at that somebody has open for writing.
+const (
+	settle       = time.Millisecond
+	settleWithin = time.Second
+)
+
+// settled waits until nobody has a program open for writing: the kernel starts no such file ("Text file busy"). A file
+// that this process has just written is open in every child that another thread has begun meanwhile, until the kernel
+// has closed it there on the way to the child's program, and no event tells of that (golang.org/issue/22315). A lease
+// for reading is had when there is no writer. What cannot be asked about, because it is another user's, is let through.
+func (Linux) settled(ctx context.Context, prog string) error {
+	f, err := os.Open(prog)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	limited, cancel := SystemClock{}.Timeout(ctx, settleWithin, nil)
+	defer cancel()
+	for {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+		if err == nil {
+			_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+			return err
+		}
+		if err != unix.EAGAIN || (SystemClock{}).Sleep(limited, settle) != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
 func open(w *os.File) error {
 	_, err := w.WriteString("go\n")
 	return err
@@ -162,6 +195,9 @@ func (l Linux) Spawn(ctx context.Context, c Cmd, started func(Proc) error) (Proc
 		err = started(p)
 	}
 	if err == nil {
+		err = l.settled(ctx, cmd.Args[gateProgram])
+	}
+	if err == nil {
 		err = open(w)
 	}
 	return p, err
@@ -188,6 +224,9 @@ func (l Linux) Run(ctx context.Context, c Cmd, started func(Proc) error) (Exit, 
 	p, err := l.identify(cmd.Process.Pid)
 	if err == nil && started != nil {
 		err = started(p)
+	}
+	if err == nil {
+		err = l.settled(ctx, cmd.Args[gateProgram])
 	}
 	if err == nil {
 		err = open(w)

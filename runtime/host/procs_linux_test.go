@@ -218,3 +218,47 @@ func TestPortOwner(t *testing.T) {
 		}
 	}
 }
+
+// TestAProgramThatIsStillWritten: what is started may be open for writing for a moment yet.
+func TestAProgramThatIsStillWritten(t *testing.T) {
+	l := machine(t)
+	prog := filepath.Join(t.TempDir(), "prog")
+	true_, err := os.ReadFile("/bin/true")
+	if err == nil {
+		err = os.WriteFile(prog, true_, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, start := range map[string]func() error{
+		"run": func() error {
+			exit, err := l.Run(t.Context(), Cmd{Argv: []string{prog}}, noRecord)
+			if exit != (Exit{}) {
+				err = errors.Join(err, fmt.Errorf("%v", exit))
+			}
+			return err
+		},
+		"spawn": func() error {
+			log := filepath.Join(t.TempDir(), "log")
+			p, err := l.Spawn(t.Context(), Cmd{Argv: []string{prog}, Log: log}, noRecord)
+			if err == nil {
+				err = l.Wait(t.Context(), p)
+			}
+			if said, _ := os.ReadFile(log); len(said) > 0 {
+				err = errors.Join(err, errors.New(string(said)))
+			}
+			return err
+		},
+	} {
+		writer, err := os.OpenFile(prog, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		over := time.AfterFunc(100*time.Millisecond, func() { writer.Close() })
+		if err := start(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		over.Stop()
+		writer.Close()
+	}
+}
