@@ -4,6 +4,8 @@
 package compose
 
 import (
+	"time"
+
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
@@ -21,5 +23,22 @@ func Family(h *host.Host, pool *daemon.Pool) builtin.Family {
 	d := &Docker{Pool: pool, Host: h}
 	return builtin.NewFamily("compose", "Deploys Compose projects to a Docker engine; afterwards docker compose takes them for its own.",
 		op.Read(d, Config{}),
+		op.Read(d, Check{}),
+		op.Read(d, Changes{}),
+		op.Watch(d, Ps{}),
+		op.Watch(d, Logs{Lines: 100}),
+		op.Make(d, Build{Cache: true, Timeout: op.Duration(30 * time.Minute)}),
+		op.Make(d, Pull{Timeout: op.Duration(15 * time.Minute)}),
+		op.Change(d, DefaultUp()),
+		op.Change(d, DefaultBack()),
+		op.Change(d, Stop{Timeout: DefaultHalt}),
+		op.Change(d, Down{Timeout: DefaultHalt}),
+		op.Undo(d, Return{}),
+		op.Final(d, Run{Timeout: op.Duration(10 * time.Minute), OK: []int{0}}, "runner cannot know what a container changed"),
+		op.Change(d, Accept{}),
+		op.Undo(d, Forget{}),
+		op.Watch(d, Good{}),
+		op.Watch(d, Find{}),
+		op.Final(d, Prune{Keep: 5}, "removed containers and images cannot be brought back"),
 	)
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/compose/shape"
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
 	"github.com/erlmcp/runner/builtins/stack"
@@ -31,8 +30,7 @@ func TestLabUp(t *testing.T) {
 	u.Project, u.Key = stack.Project{Name: w.Name}, "20260126t120000-test/7"
 	d := &Docker{Pool: w.Pool, Host: w.Host}
 	t.Cleanup(func() {
-		e, _ := d.engine(context.Background(), "")
-		reconcile.Site{Engine: e, Clock: w.Host.Clock}.Return(context.Background(), shape.Set{Project: w.Name}, u.Key)
+		Return{Project: w.Name, Was: Snapshot{shape.Set{Project: w.Name}}, Of: u.Key}.Do(context.Background(), d)
 	})
 	lines, err := u.Difference(t.Context(), d)
 	if err != nil || !strings.Contains(strings.Join(lines, "\n"), "+ web:1: there is none") {

@@ -11,6 +11,7 @@ import (
 
 func TestOps(t *testing.T) {
 	optest.Run(t, optest.Suite{
-		Family: func(h *host.Host) builtin.Family { return Family(h, daemon.NewPool(h)) },
+		Family:    func(h *host.Host) builtin.Family { return Family(h, daemon.NewPool(h)) },
+		Elsewhere: "the labs: TestLabOps",
 	})
 }

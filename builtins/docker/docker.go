@@ -45,15 +45,7 @@ func Family(h *host.Host, pool *daemon.Pool) builtin.Family {
 }
 
 func (d *Docker) login(username string, password secret.Text) registry.Client {
-	return registry.Client{Host: d.Host, Config: d.Pool.Config(), Ask: d.ask, Username: username, Password: password}
-}
-
-func (d *Docker) ask(ctx context.Context, argv []string, registry string, within time.Duration) (said, ended string, err error) {
-	ran, err := command.Run(ctx, d.Host, command.Cmd{Argv: argv, Stdin: secret.Plain(registry), Timeout: within, Quiet: true})
-	if err == nil && ran.Exit != (host.Exit{}) {
-		ended = ran.Exit.String()
-	}
-	return ran.Stdout, ended, err
+	return registry.Client{Host: d.Host, Config: d.Pool.Config(), Ask: command.Credentials(d.Host), Username: username, Password: password}
 }
 
 // checkImage refuses what is no name of an image; an ID, or the beginning of one, is a name too.

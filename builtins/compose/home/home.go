@@ -68,7 +68,7 @@ func (h Home) open(ctx context.Context) (place, error) {
 	}
 	around := h.Pool.Host
 	return place{
-		reg:   &register.Register{Engine: engine, Project: h.Project.Name, Clock: around.Clock},
+		reg:   &register.Register{Engine: engine.Client, Project: h.Project.Name, Clock: around.Clock},
 		clock: around.Clock, target: h.Project.Target(), here: standpoint(around.Boot), procs: around.Procs, boot: around.Boot,
 	}, nil
 }

@@ -33,7 +33,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.reg = &register.Register{Engine: engine, Project: s.name, Clock: host.SystemClock{}}
+	s.reg = &register.Register{Engine: engine.Client, Project: s.name, Clock: host.SystemClock{}}
 	t.Cleanup(func() { s.wipe(context.Background()) })
 	return s
 }

@@ -37,9 +37,9 @@ const (
 
 func newProxy(t *testing.T, s *site, f func(n int) fault) *proxy {
 	t.Helper()
-	socket, unix := strings.CutPrefix(s.reg.Engine.Address, "unix://")
+	socket, unix := strings.CutPrefix(s.reg.Engine.DaemonHost(), "unix://")
 	if !unix {
-		t.Fatalf("the engine is at %s: these tests want a Unix socket", s.reg.Engine.Address)
+		t.Fatalf("the engine is at %s: these tests want a Unix socket", s.reg.Engine.DaemonHost())
 	}
 	path := filepath.Join(t.TempDir(), "proxy.sock")
 	l, err := net.Listen("unix", path)

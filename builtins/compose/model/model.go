@@ -19,6 +19,7 @@ import (
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/runtime/secret"
 )
 
 // Model is a project as its files describe it.
@@ -32,7 +33,8 @@ type Model struct {
 	API string
 
 	sources  *sources
-	envFiles []string // those that were named
+	envFiles []string               // those that were named
+	env      map[string]secret.Text // variables that the environment gives
 }
 
 // Origin is where the value of a variable comes from.
@@ -79,7 +81,7 @@ func load(ctx context.Context, h *host.Host, p stack.Project) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Files: files, sources: src}
+	m := &Model{Files: files, sources: src, env: p.Env}
 	for _, f := range p.EnvFiles {
 		m.envFiles = append(m.envFiles, h.Abs(f))
 	}

@@ -30,11 +30,11 @@ func Evidence(ctx context.Context, e *Engine, project string) ([]op.Evidence, er
 			all = append(all, a.Container)
 		}
 	}
-	all = slices.DeleteFunc(all, func(c shape.Container) bool { return ailing(seen.States[c.ID]) == "" })
+	all = slices.DeleteFunc(all, func(c shape.Container) bool { return Ailing(seen.States[c.ID]) == "" })
 	var out []op.Evidence
 	for _, c := range all {
 		s := seen.States[c.ID]
-		text := ailing(s)
+		text := Ailing(s)
 		if s.Output != "" && s.Health != "healthy" {
 			text += "\nits health check says: " + clip2(s.Output)
 		}
@@ -46,8 +46,8 @@ func Evidence(ctx context.Context, e *Engine, project string) ([]op.Evidence, er
 	return out, nil
 }
 
-// ailing says what is wrong with a container; "" where nothing is, or it was never started.
-func ailing(s State) string {
+// Ailing says what is wrong with a container; "" where nothing is, or it was never started.
+func Ailing(s State) string {
 	var text string
 	switch {
 	case s.Error != "":

@@ -21,13 +21,31 @@ import (
 func Resolve(ctx context.Context, e *Engine, want *shape.Set, seen *Seen) error {
 	var missing, absent error
 	g, in := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { missing, err = resolveImages(in, e, want, seen); return err })
+	g.Go(func() (err error) { missing, err = resolveImages(in, e, want, seen); return unreadable(want, err) })
+	g.Go(func() error { absent = Outside(in, e, want, seen); return nil })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(missing, absent)
+}
+
+func unreadable(want *shape.Set, err error) error {
+	if err != nil {
+		return fmt.Errorf("cannot read what the project %s needs: %w", want.Project, err)
+	}
+	return nil
+}
+
+// Outside looks at what a Set needs beside the project and its images: networks, volumes, ports.
+func Outside(ctx context.Context, e *Engine, want *shape.Set, seen *Seen) error {
+	var absent error
+	g, in := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { absent, err = resolveOutside(in, e, want, seen); return err })
 	g.Go(func() error { return portsOfOthers(in, e, seen) })
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("cannot read what the project %s needs: %w", want.Project, err)
+		return unreadable(want, err)
 	}
-	return errors.Join(missing, absent)
+	return absent
 }
 
 // resolveImages looks at every image that is wanted, or that a container has that may be replaced.
@@ -77,9 +95,15 @@ func resolveImages(ctx context.Context, e *Engine, want *shape.Set, seen *Seen) 
 	return missing, nil
 }
 
+// NoImage is the error of an image that the engine does not have.
+type NoImage struct{ Image, Service string }
+
+func (n *NoImage) Error() string {
+	return fmt.Sprintf("cannot make a container of %s: the engine has no image %s", n.Service, n.Image)
+}
+
 func missingImage(ref, service string) error {
-	return op.Hint(fmt.Errorf("cannot make a container of %s: the engine has no image %s", service, ref),
-		"build it by docker.build, or fetch it by docker.pull, before compose.up")
+	return op.Hint(&NoImage{ref, service}, "compose.build builds it, compose.pull fetches it, before compose.up")
 }
 
 // imageRef is what a container's image is asked for by: the ID where one is given.

@@ -30,7 +30,7 @@ func open(t *testing.T, project, address string) *Register {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	return &Register{Engine: e, Project: project, Clock: host.SystemClock{}}
+	return &Register{Engine: e.Client, Project: project, Clock: host.SystemClock{}}
 }
 
 // fresh is the register of a new project, of which nothing is left in the end.
@@ -216,5 +216,5 @@ func TestLabEngineIsKilled(t *testing.T) {
 	if _, err := r.Engine.VolumePrune(t.Context(), client.VolumePruneOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("API %s: behind a prune %d of %d records", r.Engine.API, len(r.all(t, "")), len(want)+3)
+	t.Logf("API %s: behind a prune %d of %d records", r.Engine.ClientVersion(), len(r.all(t, "")), len(want)+3)
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/moby/moby/api/types/volume"
 	"github.com/moby/moby/client"
 
-	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/runtime/host"
 )
 
@@ -27,7 +26,7 @@ const driver = "local"
 
 // Register is the records of one project on an engine.
 type Register struct {
-	Engine  *daemon.Engine
+	Engine  *client.Client
 	Project string
 	Clock   host.Clock
 }

@@ -1,0 +1,187 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/erlmcp/runner/builtins/compose/reconcile"
+	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Good is compose.good.
+type Good struct {
+	_       op.Doc        `doc:"Lists the deployments of a project that were accepted as good, the latest first."`
+	Project stack.Project `json:"project" doc:"The project, such as environment.target."`
+}
+
+// Summary implements op.Op.
+func (g Good) Summary() string { return "list the good deployments of " + g.Project.Name }
+
+// Do implements op.Op.
+func (g Good) Do(ctx context.Context, d *Docker) ([]Deployment, error) {
+	_, goods, err := d.goods(ctx, g.Project)
+	out := []Deployment{}
+	for _, one := range goods {
+		out = append(out, one.Deployment)
+	}
+	return out, err
+}
+
+// goods are a project's good deployments.
+func (d *Docker) goods(ctx context.Context, p stack.Project) (place, []good, error) {
+	at, err := d.at(ctx, p)
+	if err != nil {
+		return at, nil, err
+	}
+	goods, err := at.goods(ctx)
+	if err == nil {
+		err = at.tell(ctx, goods)
+	}
+	return at, goods, err
+}
+
+// Find is compose.find.
+type Find struct {
+	_       op.Doc        `doc:"Finds a good deployment of a project to go back to, and sees that the engine still has its images."`
+	Project stack.Project `json:"project" doc:"The project, such as environment.target."`
+	Name    string        `json:"name,omitempty" doc:"The run that brought it up, or its version; the latest that is not what serves now when left out."`
+}
+
+// Summary implements op.Op.
+func (f Find) Summary() string {
+	if f.Name == "" {
+		return "find the last good deployment of " + f.Project.Name + " before this one"
+	}
+	return "find the good deployment " + f.Name + " of " + f.Project.Name
+}
+
+// Do implements op.Op.
+func (f Find) Do(ctx context.Context, d *Docker) (Deployment, error) {
+	at, goods, err := d.goods(ctx, f.Project)
+	if err != nil {
+		return Deployment{}, err
+	}
+	found, err := choose(goods, f.Name)
+	if err == nil {
+		err = at.hasImages(ctx, found)
+	}
+	if err != nil {
+		return Deployment{}, fmt.Errorf("cannot go back in %s: %w", f.Project.Name, err)
+	}
+	return found.Deployment, nil
+}
+
+// choose is pure: the latest that is named so, or that does not serve now.
+func choose(goods []good, name string) (good, error) {
+	i := slices.IndexFunc(goods, func(g good) bool { return g.Name == name || name != "" && g.Version == name || name == "" && !g.Live })
+	if i >= 0 {
+		return goods[i], nil
+	}
+	if name == "" {
+		return good{}, op.Hint(errors.New("there is no good deployment but what serves now"), "a deployment is good once compose.accept has marked it; the last ones are kept")
+	}
+	var names, shown []string
+	for _, g := range goods {
+		names = append(names, g.Name)
+		if g.Version != "" {
+			names = append(names, g.Version)
+		}
+		shown = append(shown, strings.TrimSpace(g.Name+" "+g.Version))
+	}
+	err := fmt.Errorf("there is no good deployment %s%s", name, builtin.DidYouMean(name, names))
+	if len(shown) > 0 {
+		err = op.Hint(err, "there are: %s", strings.Join(shown, ", "))
+	}
+	return good{}, err
+}
+
+// hasImages refuses a deployment whose images somebody has removed.
+func (at place) hasImages(ctx context.Context, g good) error {
+	for _, c := range g.set.Containers {
+		_, err := at.Engine.ImageInspect(ctx, c.ImageID)
+		if errdefs.IsNotFound(err) {
+			return fmt.Errorf("the image %s of %s in deployment %s is no longer on the engine", c.Image, c.Service, g.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Back is compose.back.
+type Back struct {
+	_       op.Doc        `doc:"Brings a project back to what it was in a good deployment: its configuration, its images and its secrets of then, by the path of compose.up. Volumes keep their data, and files that containers read from the machine are as they are now."`
+	Project stack.Project `json:"project" doc:"The project, such as environment.target."`
+	To      string        `json:"to" doc:"The run that brought it up, such as compose.find gives it."`
+	Timeout op.Duration   `json:"timeout" doc:"How long all of it may take."`
+	Key     op.Key        `json:"key"`
+}
+
+var (
+	_ op.Op[*Docker, Raised] = Back{}
+	_ op.Reversible[*Docker] = Back{}
+	_ op.Targeted[*Docker]   = Back{}
+	_ op.Differ[*Docker]     = Back{}
+	_ op.Witness[*Docker]    = Back{}
+)
+
+// DefaultBack is a Back with what a script may leave out.
+func DefaultBack() Back { return Back{Timeout: op.Duration(5 * time.Minute)} }
+
+// Summary implements op.Op.
+func (b Back) Summary() string {
+	return fmt.Sprintf("bring the Compose project %s back to deployment %s", b.Project.Name, b.To)
+}
+
+// Target implements op.Targeted.
+func (b Back) Target(*Docker) string { return b.Project.Target() }
+
+// Inverse implements op.Reversible.
+func (b Back) Inverse(ctx context.Context, d *Docker) (any, error) {
+	return d.inverse(ctx, b.Project, b.Key)
+}
+
+// aim: services that the deployment did not have are orphans, and were not there.
+func (b Back) aim() aim {
+	return aim{project: b.Project, key: b.Key, removeOrphans: true, timeout: b.Timeout,
+		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error) {
+			_, goods, err := d.goods(ctx, b.Project)
+			if err != nil {
+				return shape.Set{}, err
+			}
+			found, err := choose(goods, b.To)
+			if err != nil {
+				return shape.Set{}, err
+			}
+			err = reconcile.Resolve(ctx, e, &found.set, seen)
+			return found.set, err
+		}}
+}
+
+// Difference implements op.Differ.
+func (b Back) Difference(ctx context.Context, d *Docker) ([]string, error) {
+	return b.aim().lines(ctx, d)
+}
+
+// Do implements op.Op.
+func (b Back) Do(ctx context.Context, d *Docker) (Raised, error) {
+	out, err := b.aim().raise(ctx, d)
+	if err != nil {
+		return Raised{}, fmt.Errorf("cannot bring %s back: %w", b.Project.Name, err)
+	}
+	return out, nil
+}
+
+// Evidence implements op.Witness.
+func (b Back) Evidence(ctx context.Context, d *Docker) ([]op.Evidence, error) {
+	return d.evidence(ctx, b.Project)
+}

@@ -1,0 +1,131 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/erlmcp/runner/builtins/compose/reconcile"
+	"github.com/erlmcp/runner/builtins/docker/buildkit"
+	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/runtime/op"
+	"github.com/moby/moby/client"
+)
+
+// Prune is compose.prune.
+type Prune struct {
+	_       op.Doc        `doc:"Removes what a project no longer needs: containers that were replaced, good deployments but the last ones, and images that were built for what nobody can go back to. Never what serves, and no volume. To be called behind commit."`
+	Project stack.Project `json:"project" doc:"The project, such as environment.target."`
+	Keep    int           `json:"keep" doc:"How many good deployments stay, with their images; the live one and the last before it always do."`
+	Key     op.Key        `json:"key"`
+}
+
+// Pruned is what was removed.
+type Pruned struct {
+	_           op.Doc   `doc:"What was removed."`
+	Containers  []string `json:"containers" doc:"The containers that had been replaced."`
+	Deployments []string `json:"deployments" doc:"The good deployments that were forgotten."`
+	Bytes       op.Size  `json:"bytes" doc:"How much room the removed images have freed."`
+}
+
+// Summary implements op.Op.
+func (p Prune) Summary() string { return "remove what " + p.Project.Name + " no longer needs" }
+
+// Target implements op.Targeted.
+func (p Prune) Target(*Docker) string { return p.Project.Target() }
+
+// Check implements op.Checked.
+func (p Prune) Check() error {
+	if p.Keep < 1 {
+		return fmt.Errorf("keep: want 1 or more, got %d", p.Keep)
+	}
+	return nil
+}
+
+// Do implements op.Op. It goes on past what cannot be removed.
+func (p Prune) Do(ctx context.Context, d *Docker) (Pruned, error) {
+	out := Pruned{Containers: []string{}, Deployments: []string{}}
+	at, seen, err := d.observe(ctx, p.Project)
+	if err != nil {
+		return out, err
+	}
+	removed, bad := reconcile.Sweep(ctx, at.Engine, seen, func(string) bool { return true })
+	out.Containers = append(out.Containers, removed...)
+	bad = errors.Join(bad, p.wants(ctx, at))
+	goods, err := at.goods(ctx)
+	if err == nil {
+		err = at.tell(ctx, goods)
+	}
+	if err != nil {
+		return out, errors.Join(bad, err)
+	}
+	out.Bytes, err = p.forget(ctx, at, surplus(goods, p.Keep), &out)
+	bad = errors.Join(bad, err)
+	// What no name is left of was built again since. A day is longer than anybody is between a build and its use.
+	pruned, err := at.Engine.ImagePrune(ctx, client.ImagePruneOptions{Filters: client.Filters{}.Add("dangling", "true").Add("label", buildkit.LabelInput).Add("until", "24h")})
+	out.Bytes += op.Size(pruned.Report.SpaceReclaimed)
+	if bad = errors.Join(bad, err); bad != nil {
+		return out, fmt.Errorf("cannot %s: %w", p.Summary(), bad)
+	}
+	if n := len(out.Containers) + len(out.Deployments); n > 0 {
+		say(ctx, "removed %s; %s freed", strings.TrimPrefix(counted(len(out.Containers), "container")+counted(len(out.Deployments), "deployment"), ", "), out.Bytes)
+	}
+	return out, nil
+}
+
+func counted(n int, what string) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return ", 1 " + what
+	}
+	return fmt.Sprintf(", %d %ss", n, what)
+}
+
+// wants removes the records of what runs have brought up: those that were accepted have one of their own.
+func (p Prune) wants(ctx context.Context, at place) error {
+	found, err := at.reg.List(ctx, wantKind)
+	for _, rec := range found {
+		if rec.Of != wantKind+runOf(p.Key) { // this run may still accept
+			err = errors.Join(err, at.reg.Delete(ctx, rec))
+		}
+	}
+	return err
+}
+
+// surplus is pure: the good deployments that may go, of all with the latest first. The live one stays, and the last
+// before it, whatever keep says.
+func surplus(goods []good, keep int) (out []good) {
+	live, before := false, false
+	for i, g := range goods {
+		switch {
+		case g.Live && !live:
+			live = true
+		case live && !before && !g.Live:
+			before = true
+		case i >= keep:
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// forget removes deployments and gives their images up. What that frees is what the engine's images take less afterwards:
+// layers that several have count once.
+func (p Prune) forget(ctx context.Context, at place, all []good, out *Pruned) (freed op.Size, bad error) {
+	if len(all) == 0 {
+		return 0, nil
+	}
+	before, bad := at.Engine.DiskUsage(ctx, client.DiskUsageOptions{Images: true})
+	for _, g := range all {
+		if err := errors.Join(at.reg.Delete(ctx, g.record), at.release(ctx, g.Name, g.Images)); err != nil {
+			bad = errors.Join(bad, err)
+			continue
+		}
+		out.Deployments = append(out.Deployments, g.Name)
+	}
+	after, err := at.Engine.DiskUsage(ctx, client.DiskUsageOptions{Images: true})
+	return op.Size(max(0, before.Images.TotalSize-after.Images.TotalSize)), errors.Join(bad, err)
+}

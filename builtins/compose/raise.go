@@ -1,0 +1,210 @@
+package compose
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/erlmcp/runner/builtins/compose/reconcile"
+	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// UpContainer is one container of a project that is up.
+type UpContainer struct {
+	_     op.Doc `doc:"One container of a project."`
+	Name  string `json:"name" doc:"Its name on the engine."`
+	Image string `json:"image" doc:"The ID of its image."`
+	State string `json:"state" doc:"Healthy, completed, or started without a health check."`
+}
+
+// Raised is the result of Up and of Back.
+type Raised struct {
+	_          op.Doc        `doc:"A project that is up."`
+	Changed    int           `json:"changed" doc:"How many acts it took; 0 where all was as asked."`
+	Containers []UpContainer `json:"containers" doc:"Its containers, by name."`
+}
+
+// place is the engine of a project, in the shapes in which the parts want it.
+type place struct {
+	reconcile.Site
+	reg *register.Register
+}
+
+func (d *Docker) place(ctx context.Context, project, address string) (place, error) {
+	e, err := d.Pool.Open(ctx, address)
+	if err != nil {
+		return place{}, err
+	}
+	return place{
+		Site: reconcile.Site{Engine: &reconcile.Engine{Client: e.Client, API: e.API}, Clock: d.Host.Clock},
+		reg:  &register.Register{Engine: e.Client, Project: project, Clock: d.Host.Clock},
+	}, nil
+}
+
+func (d *Docker) at(ctx context.Context, p stack.Project) (place, error) {
+	return d.place(ctx, p.Name, p.Engine)
+}
+
+// aim is what a project is to be brought to.
+type aim struct {
+	project       stack.Project
+	key           op.Key
+	removeOrphans bool
+	timeout       op.Duration
+	want          func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error)
+}
+
+// plan compares what is wanted with what is there. An error that passes lets through does not end it.
+func (a aim) plan(ctx context.Context, d *Docker, passes func(error) bool) (place, shape.Set, *reconcile.Plan, error) {
+	at, err := d.at(ctx, a.project)
+	if err != nil {
+		return at, shape.Set{}, nil, err
+	}
+	seen, err := reconcile.Observe(ctx, at.Engine, a.project.Name)
+	if err != nil {
+		return at, shape.Set{}, nil, err
+	}
+	want, err := a.want(ctx, d, at.Engine, seen)
+	if err != nil && !passes(err) {
+		return at, shape.Set{}, nil, err
+	}
+	p, err := reconcile.NewPlan(want, seen, reconcile.Options{Key: a.key, RemoveOrphans: a.removeOrphans})
+	return at, want, p, err
+}
+
+func never(error) bool { return false }
+
+// lines are what a plan shows. Images that are not there yet are built or fetched before.
+func (a aim) lines(ctx context.Context, d *Docker) ([]string, error) {
+	var later []string
+	_, _, p, err := a.plan(ctx, d, func(err error) bool {
+		later = missing(err)
+		return len(later) > 0
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(p.Lines(), later...), nil
+}
+
+// missing are notes on images that the engine does not have; none where an error says anything else.
+func missing(err error) (notes []string) {
+	for _, e := range each(err) {
+		var none *reconcile.NoImage
+		if !errors.As(e, &none) {
+			return nil
+		}
+		notes = append(notes, fmt.Sprintf("note: the engine has no image %s for %s yet", none.Image, none.Service))
+	}
+	return notes
+}
+
+// each are the errors that one is joined of.
+func each(err error) []error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range several.Unwrap() {
+		out = append(out, each(e)...)
+	}
+	return out
+}
+
+// raise acts on the plan. What is wanted is kept first, so that Accept can say that it was good, on whatever machine.
+func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
+	at, want, p, err := a.plan(ctx, d, never)
+	if err != nil {
+		return Raised{}, err
+	}
+	for _, n := range p.Notes {
+		out := op.Output(ctx)
+		fmt.Fprintf(out, "note: %s\n", n)
+		out.Close()
+	}
+	if err := at.keepWanted(ctx, a.key, want); err != nil {
+		return Raised{}, err
+	}
+	if err := op.Half(ctx, "what is wanted is kept"); err != nil {
+		return Raised{}, err
+	}
+	stand, err := at.Act(ctx, p, a.timeout.D())
+	if err != nil {
+		return Raised{}, err
+	}
+	out := Raised{Changed: len(p.Acts)}
+	for _, c := range stand {
+		out.Containers = append(out.Containers, UpContainer{Name: c.Name, Image: c.ImageID, State: c.Why})
+	}
+	return out, nil
+}
+
+// evidence says what is wrong with a project's containers.
+func (d *Docker) evidence(ctx context.Context, p stack.Project) ([]op.Evidence, error) {
+	at, err := d.at(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return reconcile.Evidence(ctx, at.Engine, p.Name)
+}
+
+// inverse brings back what a project has now.
+func (d *Docker) inverse(ctx context.Context, p stack.Project, key op.Key) (any, error) {
+	at, err := d.at(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := reconcile.Observe(ctx, at.Engine, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	return Return{Project: p.Name, Engine: p.Engine, Was: Snapshot{seen.Set}, Of: key}, nil
+}
+
+// Snapshot is a Set as one JSON value on the wire.
+type Snapshot struct{ Set shape.Set }
+
+// MarshalJSON implements json.Marshaler.
+func (s Snapshot) MarshalJSON() ([]byte, error) { return json.Marshal(s.Set) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Snapshot) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &s.Set) }
+
+// Return is the inverse of what changes a project's containers.
+type Return struct {
+	_       op.Doc   `doc:"Brings a project back to what its engine had before."`
+	Project string   `json:"project" doc:"The project's name."`
+	Engine  string   `json:"engine,omitempty" doc:"The engine's address."`
+	Was     Snapshot `json:"was" doc:"What was there."`
+	Of      op.Key   `json:"of" doc:"The key of the op that is taken back."`
+}
+
+var (
+	_ op.Op[*Docker, op.Restored] = Return{}
+	_ op.Contents                 = Return{}
+)
+
+// HoldsContents implements op.Contents: containers have secrets in their environments.
+func (Return) HoldsContents() {}
+
+// Summary implements op.Op.
+func (r Return) Summary() string {
+	if len(r.Was.Set.Containers) == 0 {
+		return fmt.Sprintf("take the Compose project %s back to nothing but its volumes", r.Project)
+	}
+	return fmt.Sprintf("bring the Compose project %s back to what it was", r.Project)
+}
+
+// Do implements op.Op.
+func (r Return) Do(ctx context.Context, d *Docker) (op.Restored, error) {
+	at, err := d.place(ctx, r.Project, r.Engine)
+	if err != nil {
+		return op.Restored{}, err
+	}
+	return at.Return(ctx, r.Was.Set, r.Of)
+}
