@@ -227,4 +227,3 @@ func TestLabOps(t *testing.T) {
 		},
 	})
 }
-

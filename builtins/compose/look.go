@@ -27,7 +27,7 @@ type Standing struct {
 	Number  int      `json:"number" doc:"Which of the service's replicas it is, from 1."`
 	Name    string   `json:"name" doc:"Its name on the engine."`
 	Image   string   `json:"image" doc:"What its image is called."`
-	Status  string   `json:"status" doc:"created, running, paused, restarting, removing, exited or dead."`
+	Status  string   `json:"status" doc:"How it is: created, running, paused, restarting, removing, exited or dead."`
 	Health  string   `json:"health" doc:"Starting, healthy or unhealthy; empty where it has no health check."`
 	Code    int      `json:"code" doc:"The exit code of one that has ended."`
 	Ports   []string `json:"ports" doc:"What of it can be reached from outside, each ADDRESS->PORT."`

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/patient"
 	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -41,7 +44,7 @@ func (d *Docker) place(ctx context.Context, project, address string) (place, err
 	}
 	return place{
 		Site: reconcile.Site{Engine: &reconcile.Engine{Client: e.Client, API: e.API}, Clock: d.Host.Clock},
-		reg:  &register.Register{Engine: e.Client, Project: project, Clock: d.Host.Clock},
+		reg:  &register.Register{Engine: e.Client, Project: project, Clock: host.SystemClock{}}, // the limits of its requests are no waits
 	}, nil
 }
 
@@ -116,9 +119,17 @@ func each(err error) []error {
 	return out
 }
 
+// answers is how long an engine may take to tell what it has.
+const answers = time.Minute
+
 // raise acts on the plan. What is wanted is kept first, so that Accept can say that it was good, on whatever machine.
 func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
+	quiet := patient.Announce(ctx, d.Host, "the engine to tell what is there", answers)
 	at, want, p, err := a.plan(ctx, d, never)
+	if err == nil {
+		err = at.keepWanted(ctx, a.key, want)
+	}
+	quiet()
 	if err != nil {
 		return Raised{}, err
 	}
@@ -126,9 +137,6 @@ func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
 		out := op.Output(ctx)
 		fmt.Fprintf(out, "note: %s\n", n)
 		out.Close()
-	}
-	if err := at.keepWanted(ctx, a.key, want); err != nil {
-		return Raised{}, err
 	}
 	if err := op.Half(ctx, "what is wanted is kept"); err != nil {
 		return Raised{}, err

@@ -16,14 +16,5 @@ const silence = 500 * time.Millisecond
 // Announce says what is waited for, and until when at most, unless stop is called before that is worth a line. Nothing is
 // said after stop has returned; it must be called.
 func Announce(ctx context.Context, h *host.Host, what string, limit time.Duration) (stop func()) {
-	until := h.Clock.Now().Add(limit)
-	waiting, cancel := context.WithCancel(ctx)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		if h.Clock.Sleep(waiting, silence) == nil {
-			op.Waiting(ctx, what, until)
-		}
-	}()
-	return func() { cancel(); <-over }
+	return op.WaitingIf(ctx, func(ctx context.Context) error { return h.Clock.Sleep(ctx, silence) }, what, h.Clock.Now().Add(limit))
 }

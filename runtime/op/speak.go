@@ -53,6 +53,20 @@ func Progress(ctx context.Context, done, total int64, unit string) {
 // Waiting says what the op waits for and until when at most. An op that blocks for over a second must say so.
 func Waiting(ctx context.Context, what string, until time.Time) { speaker(ctx).Waiting(what, until) }
 
+// WaitingIf says Waiting when sleep has come to its end, unless stop is called before that is worth a line: most waits are
+// over at once, and a line about each would hide the one that matters. Nothing is said after stop, which must be called.
+func WaitingIf(ctx context.Context, sleep func(context.Context) error, what string, until time.Time) (stop func()) {
+	waiting, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if sleep(waiting) == nil {
+			Waiting(ctx, what, until)
+		}
+	}()
+	return func() { cancel(); <-over }
+}
+
 // StartChild records a process of this op durably, before it is let go.
 func StartChild(ctx context.Context, c Child) error { return speaker(ctx).Child(c) }
 

@@ -256,7 +256,16 @@ func (d *doing) send(ctx context.Context, request func(ctx context.Context) erro
 	}
 	whole, cancel := d.Clock.Timeout(context.WithoutCancel(ctx), patience, fmt.Errorf("the engine does not answer within %s", patience))
 	defer cancel()
+	defer d.slowly(ctx, "the engine", patience)()
 	return request(whole)
+}
+
+// silence is how long the engine may take without a line: less than the second after which an op must have spoken.
+const silence = 500 * time.Millisecond
+
+// slowly announces a wait for the engine that is not over at once.
+func (s Site) slowly(ctx context.Context, what string, within time.Duration) (stop func()) {
+	return op.WaitingIf(ctx, func(ctx context.Context) error { return s.Clock.Sleep(ctx, silence) }, what, s.Clock.Now().Add(within))
 }
 
 // half marks a durable step. After one that said to stop no other is taken, in any act.
