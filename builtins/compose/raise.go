@@ -167,11 +167,11 @@ func (d *Docker) inverse(ctx context.Context, p stack.Project, key op.Key) (any,
 	if err != nil {
 		return nil, err
 	}
-	seen, err := reconcile.Observe(ctx, at.Engine, p.Name)
+	was, err := reconcile.Snapshot(ctx, at.Engine, p.Name)
 	if err != nil {
 		return nil, err
 	}
-	return Return{Project: p.Name, Engine: p.Engine, Was: Snapshot{seen.Set}, Of: key}, nil
+	return Return{Project: p.Name, Engine: p.Engine, Was: Snapshot{*was}, Of: key}, nil
 }
 
 // Snapshot is a Set as one JSON value on the wire.

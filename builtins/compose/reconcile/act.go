@@ -43,6 +43,7 @@ type doing struct {
 	step  error             // an op.Half said to stop: nothing more is done
 	count int
 	fails []error // when going back
+	met   []error // likewise: conflicts
 }
 
 // Act does what a plan says, each act as soon as those before it have ended, and waits until everything is ready. It
@@ -126,7 +127,11 @@ func (d *doing) goesOn(ctx context.Context, err error) bool {
 	if !d.going || d.step != nil || ctx.Err() != nil {
 		return false
 	}
-	d.fails = append(d.fails, err)
+	if conflict := new(op.Conflict); errors.As(err, &conflict) {
+		d.met = append(d.met, err)
+	} else {
+		d.fails = append(d.fails, err)
+	}
 	return true
 }
 

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,22 +71,15 @@ func keepMAC(c shape.Container, raw json.RawMessage) {
 	}
 }
 
-// anonymous are the volumes that the engine made for a container, by where they are mounted.
+// unnamed is the name of a volume that nobody has named.
+var unnamed = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// anonymous are the volumes without a name of their own that a container has, by where they are mounted: those that the
+// engine made for it, or for one before it.
 func anonymous(in container.InspectResponse) map[string]string {
-	named := map[string]bool{}
-	for _, b := range in.HostConfig.Binds {
-		if parts := strings.Split(b, ":"); len(parts) > 1 {
-			named[parts[1]] = true
-		}
-	}
-	for _, m := range in.HostConfig.Mounts {
-		if m.Source != "" {
-			named[m.Target] = true
-		}
-	}
 	out := map[string]string{}
 	for _, m := range in.Mounts {
-		if m.Type == mount.TypeVolume && !named[m.Destination] && m.Name != "" {
+		if m.Type == mount.TypeVolume && unnamed.MatchString(m.Name) {
 			out[m.Destination] = m.Name
 		}
 	}

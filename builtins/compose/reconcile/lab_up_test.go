@@ -11,35 +11,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/compose/shape"
 	"github.com/erlmcp/runner/runtime/op"
-	"github.com/moby/moby/api/types/container"
 )
-
-// checked gives a service a health check.
-func checked(service string, argv ...string) func(*shape.Set) {
-	return func(s *shape.Set) {
-		for i, c := range s.Containers {
-			if c.Service == service {
-				s.Containers[i].Config.Healthcheck = &container.HealthConfig{Test: append([]string{"CMD"}, argv...), Interval: 400 * time.Millisecond, Retries: 2}
-			}
-		}
-	}
-}
-
-func needs(service, on, condition string) func(*shape.Set) {
-	return func(s *shape.Set) {
-		for i := range s.Services {
-			if s.Services[i].Name == service {
-				s.Services[i].Needs = append(s.Services[i].Needs, shape.Need{Service: on, Condition: condition})
-			}
-		}
-	}
-}
-
-func startFirst(s *shape.Set) {
-	for i := range s.Services {
-		s.Services[i].StartFirst = true
-	}
-}
 
 func TestLabUpAgainChangeAndBack(t *testing.T) {
 	l := newLab(t)

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,20 @@ func (d *doing) perform(ctx context.Context, a *Act) error {
 	return fmt.Errorf("an act of an unknown kind %q", a.Kind)
 }
 
+// makeNetwork makes a network. Engines before API 1.44 would make a second one of its name.
 func (d *doing) makeNetwork(ctx context.Context, n shape.Network) error {
+	there, err := d.Engine.NetworkList(ctx, client.NetworkListOptions{Filters: make(client.Filters).Add("name", n.Create.Name)})
+	if err != nil {
+		return fmt.Errorf("cannot read the engine's networks: %w", err)
+	}
+	for _, t := range there.Items {
+		if t.Name == n.Create.Name && d.going {
+			return nil // what comes back is connected to it
+		}
+		if t.Name == n.Create.Name {
+			return op.Hint(fmt.Errorf("cannot make the network %s: one of that name is there since, and is %s", t.Name, whose(t.Labels[labelProject])), "remove it: docker network rm %s", t.Name)
+		}
+	}
 	o := client.NetworkCreateOptions{
 		Driver: n.Create.Driver, Scope: n.Create.Scope, EnableIPv4: n.Create.EnableIPv4, EnableIPv6: n.Create.EnableIPv6,
 		IPAM: n.Create.IPAM, Internal: n.Create.Internal, Attachable: n.Create.Attachable, Ingress: n.Create.Ingress,
@@ -60,7 +74,7 @@ func (d *doing) makeNetwork(ctx context.Context, n shape.Network) error {
 	if n.Create.ConfigFrom != nil {
 		o.ConfigFrom = n.Create.ConfigFrom.Network
 	}
-	err := d.send(ctx, func(ctx context.Context) error {
+	err = d.send(ctx, func(ctx context.Context) error {
 		_, err := d.Engine.NetworkCreate(ctx, n.Create.Name, o)
 		return err
 	})
@@ -94,10 +108,15 @@ func (d *doing) inUse(ctx context.Context, n shape.Network, err error) error {
 		return fmt.Errorf("cannot remove the network %s: %w", n.Create.Name, err)
 	}
 	var names []string
-	for _, c := range got.Network.Containers {
+	ours := false
+	for id, c := range got.Network.Containers {
 		names = append(names, c.Name)
+		ours = ours || slices.ContainsFunc(d.plan.Acts, func(a Act) bool { return a.Have != nil && a.Have.ID == id })
 	}
 	slices.Sort(names)
+	if d.going && !ours {
+		return &op.Conflict{What: "the network " + n.Create.Name, Wanted: "the one before", Found: "in use by " + strings.Join(names, ", ")}
+	}
 	return op.Hint(fmt.Errorf("cannot make the network %s anew: it is in use by %s", n.Create.Name, strings.Join(names, ", ")),
 		"take them off it: docker network disconnect %s %s", n.Create.Name, names[0])
 }
@@ -171,6 +190,9 @@ func (d *doing) request(ctx context.Context, c shape.Container) (client.Containe
 		hostConfig = *c.Host
 	}
 	config.Labels = d.labels(config.Labels)
+	if len(c.Files) > 0 && !d.going {
+		config.Labels[shape.LabelFiles] = paths(c.Files)
+	}
 	config.Image = d.image(ctx, c)
 	for at, name := range c.Anonymous { // of one that is made again as it was
 		if !slices.ContainsFunc(hostConfig.Mounts, func(m mountOf) bool { return m.Target == at }) {
@@ -216,9 +238,24 @@ func (d *doing) share(c shape.Container, config *container.Config, h *container.
 		}
 		return "container:" + ids[of]
 	}
+	for _, was := range d.plan.containers { // it may have been made again, and have another ID
+		if now := d.id(was.Name); was.ID != "" && now != "" {
+			for _, mode := range []*string{(*string)(&h.NetworkMode), (*string)(&h.IpcMode), (*string)(&h.PidMode)} {
+				if *mode == "container:"+was.ID {
+					*mode = "container:" + now
+				}
+			}
+		}
+	}
 	h.NetworkMode, h.IpcMode, h.PidMode = container.NetworkMode(one(string(h.NetworkMode))), container.IpcMode(one(string(h.IpcMode))), container.PidMode(one(string(h.PidMode)))
 	h.VolumesFrom = slices.Clone(h.VolumesFrom)
 	for i, f := range h.VolumesFrom {
+		for _, was := range d.plan.containers {
+			if rest, is := strings.CutPrefix(f, was.ID); is && was.ID != "" {
+				f = cmp.Or(d.id(was.Name), was.ID) + rest
+				h.VolumesFrom[i] = f
+			}
+		}
 		if of, mode, _ := strings.Cut(f, ":"); ids[of] != "" {
 			h.VolumesFrom[i] = ids[of] + strings.TrimSuffix(":"+mode, ":")
 		}

@@ -14,7 +14,7 @@ import (
 // NewReturn plans the way back to a Set that was seen before the op of a key. A container that neither that op has made
 // nor the Set knows is somebody's work: it is left alone, and a conflict; the rest goes back. It is pure.
 func NewReturn(was shape.Set, seen *Seen, key op.Key) (*Plan, []*op.Conflict) {
-	r := &returner{planner: planner{want: was, seen: seen, byName: map[string]int{}, serves: map[string][]int{}}, key: key, met: map[string]bool{}}
+	r := &returner{planner: planner{want: was, seen: seen, byName: map[string]int{}, serves: map[string][]int{}}, key: key, met: map[string]bool{}, parked: map[string]int{}}
 	r.Plan = Plan{Project: was.Project, Key: key, services: was.Services, containers: was.Containers}
 	r.made()
 	r.networks()
@@ -42,6 +42,7 @@ type returner struct {
 	planner
 	key       op.Key
 	met       map[string]bool // containers that the Set knows, by ID
+	parked    map[string]int  // the acts that take containers of the Set out of networks, by ID
 	gone      []int           // the acts that remove what the op has made
 	conflicts []*op.Conflict
 }
@@ -71,7 +72,8 @@ func (r *returner) networks() {
 	for _, n := range r.seen.Networks {
 		known := slices.ContainsFunc(r.want.Networks, func(w shape.Network) bool { return w.ID == n.ID })
 		if ours(n.Create.Labels, r.key) && !known {
-			r.byName[n.Create.Name] = r.add(Act{Kind: RemoveNetwork, Network: &n, Cause: "the run has made it", After: slices.Clone(r.gone)})
+			after := append(slices.Clone(r.gone), r.leave(n.Create.Name)...)
+			r.byName[n.Create.Name] = r.add(Act{Kind: RemoveNetwork, Network: &n, Cause: "the run has made it", After: after})
 		}
 	}
 	for _, w := range r.want.Networks {
@@ -85,6 +87,22 @@ func (r *returner) networks() {
 		}
 		r.byName[w.Create.Name] = r.add(a)
 	}
+}
+
+// leave takes the containers of the Set out of a network that is to go: a way back that was broken off may have brought
+// them into it.
+func (r *returner) leave(network string) (after []int) {
+	for _, h := range r.seen.Containers {
+		known := slices.ContainsFunc(r.want.Containers, func(w shape.Container) bool { return w.ID == h.ID })
+		if !known || h.Networks[network] == nil || !r.seen.States[h.ID].running() {
+			continue
+		}
+		if r.parked[h.ID] == 0 {
+			r.parked[h.ID] = r.add(Act{Kind: Park, Have: &h, Grace: r.grace(h.Service), Cause: "its network " + network + " is brought back"})
+		}
+		after = append(after, r.parked[h.ID])
+	}
+	return after
 }
 
 // container brings back one container.
@@ -108,6 +126,10 @@ func (r *returner) container(s shape.Service, w shape.Container, until []Until, 
 	}
 	h := all[i]
 	r.met[h.ID] = true
+	if id := r.parked[h.ID]; id != 0 {
+		h.Name = parkedName(h.Name, r.key)
+		a.After = append(a.After, id)
+	}
 	a.Have = &h
 	runs := r.seen.States[h.ID].running()
 	switch {
@@ -175,45 +197,80 @@ func (r *returner) strangers() {
 // within is how long a way back may take.
 const within = 4 * time.Minute
 
+// tries is how often a way back is begun again where something failed, and the pause before the second; it doubles.
+const (
+	tries    = 4
+	breather = 250 * time.Millisecond
+)
+
 // Return brings a project back to a Set, from whatever the op of a key has left. It goes on past conflicts and failures,
-// and looks afterwards whether all is as it was.
+// and looks afterwards whether all is as it was: what failed, and what the engine was still making for a run that is
+// dead, is seen then, and is gone about again. Conflicts alone are an *op.Conflict; with anything that failed they are
+// none, for that is to be tried again.
 func (s Site) Return(ctx context.Context, was shape.Set, key op.Key) (op.Restored, error) {
+	limited, cancel := s.Clock.Timeout(ctx, within, errors.New("time is up"))
+	defer cancel()
+	changed, pause := false, breather
+	for try := 1; ; try++ {
+		acted, met, err := s.goBack(limited, was, key)
+		changed = changed || acted
+		switch {
+		case err == nil && !acted:
+			return op.Restored{Already: !changed && len(met) == 0}, errors.Join(met...)
+		case err == nil && try < tries:
+			continue
+		case err == nil:
+			return op.Restored{}, errors.New("it does not stay as it is put")
+		case try == tries || s.Clock.Sleep(limited, pause) != nil:
+			return op.Restored{}, failure(met, err)
+		}
+		pause *= 2
+	}
+}
+
+// failure is an error that is no conflict, and says those that were met too.
+func failure(met []error, err error) error {
+	if len(met) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; and %v", err, errors.Join(met...))
+}
+
+// goBack goes once from what is there towards a Set. What it acted on is to be looked at again.
+func (s Site) goBack(ctx context.Context, was shape.Set, key op.Key) (acted bool, met []error, err error) {
 	seen, err := Observe(ctx, s.Engine, was.Project)
 	if err != nil {
-		return op.Restored{}, err
+		return false, nil, err
 	}
 	p, conflicts := NewReturn(was, seen, key)
-	var met []error
 	for _, c := range conflicts {
 		met = append(met, c)
 	}
 	if len(p.Acts) == 0 {
-		return op.Restored{Already: len(met) == 0}, errors.Join(met...)
+		return false, met, verify(was, seen, met)
 	}
-	limited, cancel := s.Clock.Timeout(ctx, within, errors.New("time is up"))
-	defer cancel()
-	d, err := s.begin(limited, p, s.Clock.Now().Add(within))
+	d, err := s.begin(ctx, p, s.Clock.Now().Add(within))
 	if err != nil {
-		return op.Restored{}, err
+		return false, met, err
 	}
 	d.going = true
-	err = d.acts(limited)
+	err = d.acts(ctx)
 	d.watch.close()
-	if err == nil {
-		err = s.verify(ctx, was, conflicts)
+	if err != nil || len(d.met) == 0 {
+		return true, met, err
 	}
-	return op.Restored{}, errors.Join(append(met, err)...)
+	met = append(met, d.met...) // those would be met again
+	if seen, err = Observe(ctx, s.Engine, was.Project); err != nil {
+		return true, met, err
+	}
+	return false, met, verify(was, seen, met)
 }
 
 // verify compares a project with what it was, but for what conflicts have left alone.
-func (s Site) verify(ctx context.Context, was shape.Set, but []*op.Conflict) error {
-	seen, err := Observe(ctx, s.Engine, was.Project)
-	if err != nil {
-		return err
-	}
+func verify(was shape.Set, seen *Seen, but []error) error {
 	var out []error
 	for _, w := range was.Containers {
-		if slices.ContainsFunc(but, func(c *op.Conflict) bool { return c.What == w.Name }) {
+		if slices.ContainsFunc(but, func(err error) bool { return err.(*op.Conflict).What == w.Name }) {
 			continue
 		}
 		if why := unlike(w, seen); why != "" {

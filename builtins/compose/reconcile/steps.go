@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -65,6 +67,9 @@ func (d *doing) rename(ctx context.Context, title, id, name string) error {
 		_, err := d.Engine.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
 		return err
 	})
+	if errdefs.IsNotFound(err) {
+		return fmt.Errorf("%s was removed by somebody else meanwhile", title)
+	}
 	if err != nil {
 		return d.nameTaken(ctx, title, name, err)
 	}
@@ -123,15 +128,25 @@ func (d *doing) back(ctx context.Context, a *Act) error {
 	return d.start(ctx, a.title(), a.Want.Name, a.Have.ID)
 }
 
-// reconnect connects a container to networks that have been made anew since it was made.
+// reconnect connects a container to networks that have been made anew since it was in them, by whomever and whenever.
 func (d *doing) reconnect(ctx context.Context, a *Act) error {
-	for _, b := range d.plan.Acts {
-		if b.Kind != MakeNetwork || a.Want.Networks[b.Network.Create.Name] == nil {
+	got, err := d.Engine.ContainerInspect(ctx, a.Have.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot read the container %s: %w", a.Have.Name, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Want.Networks)) {
+		now, err := d.Engine.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+		if err != nil {
+			return fmt.Errorf("cannot read the network %s: %w", name, err)
+		}
+		was := got.Container.NetworkSettings.Networks[name]
+		if was != nil && (was.NetworkID == "" || was.NetworkID == now.Network.ID) {
 			continue
 		}
-		name := b.Network.Create.Name
-		err := d.send(ctx, func(ctx context.Context) error {
-			d.Engine.NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: a.Have.ID, Force: true})
+		err = d.send(ctx, func(ctx context.Context) error {
+			if was != nil {
+				d.Engine.NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: a.Have.ID, Force: true})
+			}
 			_, err := d.Engine.NetworkConnect(ctx, name, client.NetworkConnectOptions{Container: a.Have.ID, EndpointConfig: a.Want.Networks[name]})
 			return err
 		})
@@ -165,7 +180,9 @@ func (d *doing) stop(ctx context.Context, a *Act) error {
 	if signal == "" {
 		signal = "SIGTERM"
 	}
-	d.signal(ctx, a.Have.ID, signal)
+	if err := d.signal(ctx, a.Have.ID, signal); err != nil {
+		return fmt.Errorf("cannot stop %s: %w", name, err)
+	}
 	grace := graceOf(a)
 	patient, cancel := d.Clock.Timeout(ctx, grace, nil)
 	defer cancel()
@@ -189,14 +206,18 @@ func (d *doing) runs(ctx context.Context, id string) bool {
 }
 
 // signal sends a container its stop signal. One that is between two starts cannot get one; it is ended at once.
-func (d *doing) signal(ctx context.Context, id, signal string) {
+func (d *doing) signal(ctx context.Context, id, signal string) error {
 	err := d.send(ctx, func(ctx context.Context) error {
 		_, err := d.Engine.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: signal})
 		return err
 	})
-	if errdefs.IsConflict(err) {
-		d.send(ctx, func(ctx context.Context) error { return d.kill(ctx, id) })
+	switch {
+	case errdefs.IsConflict(err):
+		return d.send(ctx, func(ctx context.Context) error { return d.kill(ctx, id) })
+	case errdefs.IsNotFound(err):
+		return nil // somebody has removed it
 	}
+	return err
 }
 
 // kill ends a container at once, in whatever state it is.

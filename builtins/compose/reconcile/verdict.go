@@ -45,6 +45,8 @@ func Judge(s State, since Since, condition string) Verdict {
 	switch {
 	case since.Gone:
 		return Verdict{Outcome: Doomed, Why: "was removed by somebody else"}
+	case s.Status == "":
+		return Verdict{Why: "is not told of by the engine"}
 	case s.Error != "" && !s.running():
 		return Verdict{Outcome: Doomed, Why: "could not be started: " + s.Error}
 	case s.Restarts-since.Restarts >= loops:

@@ -22,27 +22,34 @@ type watch struct {
 	engine  *Engine
 	project string
 	clock   host.Clock
+	life    context.Context // of what goes on beside those who wait
 	end     context.CancelFunc
 	all     sync.WaitGroup
 
 	mu      sync.Mutex
 	follows map[string]*followed // by ID
 	changed chan struct{}        // closed at each change
-	last    int64                // the time of the last event, by the engine's clock
+	looks   int
+	last    int64 // the time of the last event, by the engine's clock
 }
 
 // followed is a container and what is known of it.
 type followed struct {
 	state   State
 	since   Since
-	begun   time.Time // by our clock, when it was first seen to run since it last started; zero: before we looked
+	begun   time.Time     // by our clock, when it was first seen to run since it last started; zero: before we looked
+	fresh   bool          // about to be started by us
+	known   bool          // somebody has looked
+	stale   time.Duration // since the last look failed: the pause before the next; 0 where it did not
+	asking  bool
+	turn    int // of the look that told it
 	probing bool
 }
 
 // newWatch subscribes, and returns when it has.
 func newWatch(ctx context.Context, e *Engine, project string, clock host.Clock) (*watch, error) {
 	within, end := context.WithCancel(ctx)
-	w := &watch{engine: e, project: project, clock: clock, end: end, follows: map[string]*followed{}, changed: make(chan struct{})}
+	w := &watch{engine: e, project: project, clock: clock, life: within, end: end, follows: map[string]*followed{}, changed: make(chan struct{})}
 	stream := w.subscribe(within)
 	select {
 	case err := <-stream.Err:
@@ -129,46 +136,68 @@ func (w *watch) follow(ctx context.Context, id string, fresh bool) {
 	w.mu.Lock()
 	known := w.follows[id] != nil
 	if !known {
-		w.follows[id] = &followed{}
+		w.follows[id] = &followed{fresh: fresh}
 	}
 	w.mu.Unlock()
-	if known {
-		return
-	}
-	state, since := w.look(ctx, id)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f := w.follows[id]
-	f.since.Restarts = state.Restarts
-	if fresh && !since.Gone {
-		f.since.Restarts = 0 // the engine counts from each start by hand
-	} else {
-		f.begun = time.Time{}
+	if !known {
+		w.look(ctx, id)
 	}
 }
 
-// look asks how a container is, and tells those who wait.
-func (w *watch) look(ctx context.Context, id string) (State, Since) {
+// look asks how a container is, and tells those who wait. What it cannot learn it asks again: no event would come.
+func (w *watch) look(ctx context.Context, id string) {
+	w.mu.Lock()
+	w.looks++
+	turn := w.looks
+	w.mu.Unlock()
 	got, err := w.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.follows[id]
-	if f == nil {
-		return State{}, Since{}
-	}
 	switch {
+	case f == nil || turn < f.turn:
+		return // one that asked later knows already
 	case errdefs.IsNotFound(err):
-		f.since.Gone = true
-	case err == nil:
-		was := f.state
-		f.state = stateOf(got.Container)
-		if f.state.running() && (!was.running() || !f.state.Started.Equal(was.Started)) {
-			f.begun, f.since.Passed = w.clock.Now(), false
-		}
+		f.since.Gone, f.known, f.stale = true, true, 0
+	case err != nil:
+		w.lookAgain(f, id)
+	default:
+		w.saw(f, stateOf(got.Container))
 	}
+	f.turn = turn
 	close(w.changed)
 	w.changed = make(chan struct{})
-	return f.state, f.since
+}
+
+// saw notes how a container is.
+func (w *watch) saw(f *followed, now State) {
+	was := f.state
+	if now.running() && (!was.running() || !now.Started.Equal(was.Started)) {
+		f.begun, f.since.Passed = w.clock.Now(), false
+	}
+	if !f.known && !f.fresh { // the engine counts restarts from each start by hand
+		f.since.Restarts, f.begun = now.Restarts, time.Time{}
+	}
+	f.state, f.known, f.stale = now, true, 0
+}
+
+// lookAgain looks again after a pause, which doubles up to a second. The engine has failed to tell.
+func (w *watch) lookAgain(f *followed, id string) {
+	f.stale = min(max(resume, 2*f.stale), time.Second)
+	if f.asking {
+		return
+	}
+	f.asking = true
+	pause := f.stale
+	w.all.Go(func() {
+		err := w.clock.Sleep(w.life, pause)
+		w.mu.Lock()
+		f.asking = false
+		w.mu.Unlock()
+		if err == nil {
+			w.look(w.life, id)
+		}
+	})
 }
 
 // stand is how a container is now, and a channel that is closed when that may have changed.
@@ -177,6 +206,9 @@ func (w *watch) stand(id string) (State, Since, <-chan struct{}) {
 	defer w.mu.Unlock()
 	f := w.follows[id]
 	since := f.since
+	if !f.known || f.stale > 0 {
+		return State{}, since, w.changed
+	}
 	since.Up = settle
 	if !f.begun.IsZero() {
 		since.Up = w.clock.Now().Sub(f.begun)

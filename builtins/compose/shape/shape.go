@@ -88,4 +88,6 @@ const (
 	LabelRun = "org.erlmcp.runner.run" // the run that made it
 	LabelKey = "org.erlmcp.runner.key" // the op of that run
 	LabelSet = "org.erlmcp.runner.set" // the digest of the Set that it belongs to
+
+	LabelFiles = "org.erlmcp.runner.files" // the paths of the files that were laid into it, as JSON
 )
