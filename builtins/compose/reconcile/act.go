@@ -161,10 +161,19 @@ func (d *doing) comesTo(ctx context.Context, a *Act) error {
 func (d *doing) because(err error, a *Act) error {
 	var n *NotReady
 	if errors.As(err, &n) && a.Want != nil && n.Name != a.Want.Name {
-		return fmt.Errorf("cannot start %s: it needs %w", a.title(), err)
+		return fmt.Errorf("cannot start %s: it needs %s, which %w", a.title(), n.Title, &which{err, n.Why})
 	}
 	return err
 }
+
+// which is a NotReady in the middle of a sentence about another container.
+type which struct {
+	error
+	why string
+}
+
+func (w *which) Error() string { return w.why }
+func (w *which) Unwrap() error { return w.error }
 
 // wait waits for one container.
 func (d *doing) wait(ctx context.Context, u Until) error {
@@ -183,6 +192,8 @@ func (d *doing) wait(ctx context.Context, u Until) error {
 		return fmt.Errorf("%s %s: %w", u.Title, v.Why, err)
 	case err != nil:
 		return err
+	case v.Outcome == Doomed && v.Memory:
+		return op.Hint(&NotReady{Title: u.Title, Name: u.Name, ID: id, Why: v.Why}, "mem_limit of the service, or deploy.resources.limits.memory, says how much memory it may have")
 	case v.Outcome == Doomed:
 		return &NotReady{Title: u.Title, Name: u.Name, ID: id, Why: v.Why}
 	}
@@ -262,7 +273,7 @@ func (d *doing) send(ctx context.Context, request func(ctx context.Context) erro
 	whole, cancel := d.Clock.Timeout(context.WithoutCancel(ctx), patience, fmt.Errorf("the engine does not answer within %s", patience))
 	defer cancel()
 	defer d.slowly(ctx, "the engine", patience)()
-	return request(whole)
+	return plain(request(whole))
 }
 
 // silence is how long the engine may take without a line: less than the second after which an op must have spoken.

@@ -15,10 +15,14 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// evidenceLines is how many lines of logs fit on a screen, those of all containers together.
-const evidenceLines = 50
+// evidenceLines is how many lines of logs fit on a screen, those of all containers together; checkLines is how many lines
+// of what a health check says.
+const (
+	evidenceLines = 50
+	checkLines    = 10
+)
 
-// Evidence says of each container that is not well how it ended and what it said last.
+// Evidence says of each container that is not well how it ended, what its health check says, and what it said last.
 func Evidence(ctx context.Context, e *Engine, project string) ([]op.Evidence, error) {
 	seen, err := Observe(ctx, e, project)
 	if err != nil {
@@ -33,36 +37,63 @@ func Evidence(ctx context.Context, e *Engine, project string) ([]op.Evidence, er
 	all = slices.DeleteFunc(all, func(c shape.Container) bool { return Ailing(seen.States[c.ID]) == "" })
 	var out []op.Evidence
 	for _, c := range all {
-		s := seen.States[c.ID]
-		text := Ailing(s)
-		if s.Output != "" && s.Health != "healthy" {
-			text += "\nits health check says: " + clip2(s.Output)
-		}
-		if log, err := Logs(ctx, e, c, max(5, evidenceLines/len(all)), ""); err == nil && log != "" {
-			text += "\n" + log
-		}
-		out = append(out, op.Evidence{Title: title(c) + " (" + c.Name + ")", Text: strings.TrimRight(text, "\n")})
+		out = append(out, evidence(ctx, e, c, seen.States[c.ID], max(5, evidenceLines/len(all)))...)
 	}
 	return out, nil
 }
 
+// evidence is what there is to say of one container; what its check says does not push its log off the screen.
+func evidence(ctx context.Context, e *Engine, c shape.Container, s State, lines int) (out []op.Evidence) {
+	head := op.Evidence{Title: fmt.Sprintf("%s (%s) %s", title(c), c.Name, Ailing(s))}
+	if s.Started.IsZero() || s.Started.Year() <= 1 {
+		return []op.Evidence{head} // nothing of it has ever run
+	}
+	if s.Output != "" && s.Health != "healthy" {
+		head.Text = lastLines(s.Output, checkLines)
+		head.Title += fmt.Sprintf("; its check failed %s, and says", times(s.Failed))
+		out, head = append(out, head), op.Evidence{Title: title(c) + "; its log ends with"}
+	} else {
+		head.Title += "; its log ends with"
+	}
+	log, err := Logs(ctx, e, c, lines, "")
+	switch {
+	case err != nil:
+		head.Title, head.Text = title(c)+"; its log cannot be read", said(err.Error())
+	case strings.TrimSpace(log) == "":
+		head.Title = strings.TrimSuffix(head.Title, "; its log ends with") + "; its log is empty"
+	default:
+		head.Text = strings.TrimRight(log, "\n")
+	}
+	return append(out, head)
+}
+
 // Ailing says what is wrong with a container; "" where nothing is, or it was never started.
 func Ailing(s State) string {
-	var text string
 	switch {
 	case s.Error != "":
-		text = "could not be started: " + s.Error
-	case s.Status == "restarting" || s.Status == "running" && s.Restarts > 0:
-		text = fmt.Sprintf("%s, restarted %d times", s.Status, s.Restarts)
-		if s.Status == "restarting" {
-			text += ", " + ended(s)
-		}
+		return "could not be started: " + said(s.Error)
+	case s.Status == "restarting":
+		return fmt.Sprintf("is restarted again and again, %s so far: it %s", times(s.Restarts), ended(s))
+	case s.Status == "running" && s.Restarts > 0:
+		return fmt.Sprintf("runs, and was restarted %s", times(s.Restarts))
 	case s.Status == "running" && s.Health != "" && s.Health != "healthy":
-		text = s.Health
+		return "is " + s.Health
 	case s.Status == "exited" && (s.Exit != 0 || s.OOM), s.Status == "dead":
-		text = ended(s)
+		return ended(s)
 	}
-	return text
+	return ""
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // maxLog is how much of a log is read at most.

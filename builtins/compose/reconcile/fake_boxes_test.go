@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -132,6 +133,11 @@ func (f *fake) start(r *http.Request) (any, error) {
 			return nil, &refusal{409, "cannot join the network of a container that does not run: " + of}
 		}
 	}
+	if text := f.refuses[b.name]; text != "" {
+		b.state.Status, b.state.Error, b.state.ExitCode = "created", text, 127
+		return nil, &refusal{500, text}
+	}
+	b.restarts = 0
 	f.run(b)
 	return nil, nil
 }
@@ -154,6 +160,10 @@ func (f *fake) run(b *box) {
 			defer f.mu.Unlock()
 			if b.ended == ended && b.state.Running {
 				b.state.Health = &container.Health{Status: status}
+				if status == "unhealthy" {
+					b.state.Health.FailingStreak = 2
+					b.state.Health.Log = []*container.HealthcheckResult{{ExitCode: 1, Output: "GET /health\n503: the database is away\n"}}
+				}
 				f.tell(b, "health_status: "+string(status))
 			}
 		})
@@ -161,6 +171,43 @@ func (f *fake) run(b *box) {
 	if cmd[1] == "exit" {
 		code, _ := strconv.Atoi(cmd[2])
 		f.end(b, code)
+	}
+	if cmd[1] == "eat" {
+		f.tell(b, "oom")
+		f.end(b, 137)
+		b.state.OOMKilled = true
+	}
+	if p := b.made.HostConfig.RestartPolicy; !b.state.Running && p.Name == "always" && b.restarts < 2 {
+		b.state.Status = "restarting"
+		if b.restarts++; b.restarts == 2 {
+			return // as the engine waits longer and longer
+		}
+		time.AfterFunc(10*time.Millisecond, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if b.state.Status == "restarting" {
+				f.run(b)
+			}
+		})
+	}
+}
+
+// logs are as many lines as are asked for: what a program writes first tells which it is.
+func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	b, err := f.box(r)
+	f.mu.Unlock()
+	if err != nil || b.made.Cmd[1] == "silent" {
+		return
+	}
+	var lines []string
+	for i := 1; i <= 60; i++ {
+		lines = append(lines, fmt.Sprintf("%s says line %d", b.made.Config.Labels[labelService], i))
+	}
+	tail, _ := strconv.Atoi(r.FormValue("tail"))
+	for _, l := range lines[len(lines)-tail:] {
+		w.Write([]byte{1, 0, 0, 0, 0, 0, 0, byte(len(l) + 1)})
+		io.WriteString(w, l+"\n")
 	}
 }
 
@@ -289,85 +336,4 @@ func (f *fake) unpack(w http.ResponseWriter, r *http.Request) {
 	t.Write(b.files[p])
 	t.Close()
 	w.Write(out.Bytes())
-}
-
-func (f *fake) listNetworks(r *http.Request) (any, error) {
-	out := []network.Summary{}
-	for _, n := range f.networks {
-		if labelled(r, n.Labels) && !slices.ContainsFunc(filters(r, "name"), func(s string) bool { return !strings.Contains(n.Name, s) }) {
-			out = append(out, network.Summary{Network: n.Network})
-		}
-	}
-	return out, nil
-}
-
-func (f *fake) inspectNetwork(r *http.Request) (any, error) {
-	all := f.named(r.PathValue("id"))
-	if len(all) != 1 {
-		return nil, notFound("network %s not found", r.PathValue("id"))
-	}
-	n := *all[0]
-	n.Containers = map[string]network.EndpointResource{}
-	for _, b := range f.containers {
-		for _, e := range b.nets {
-			if e.NetworkID == n.ID && b.state.Running {
-				n.Containers[b.id] = network.EndpointResource{Name: b.name}
-			}
-		}
-	}
-	return n, nil
-}
-
-func (f *fake) createNetwork(r *http.Request) (any, error) {
-	var c network.CreateRequest
-	json.NewDecoder(r.Body).Decode(&c)
-	n := &network.Inspect{Network: network.Network{ID: f.id(), Name: c.Name, Driver: c.Driver, Labels: c.Labels, Internal: c.Internal, Options: c.Options}}
-	f.networks[n.ID] = n
-	return network.CreateResponse{ID: n.ID}, nil
-}
-
-func (f *fake) removeNetwork(r *http.Request) (any, error) {
-	got, err := f.inspectNetwork(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(got.(network.Inspect).Containers) > 0 {
-		return nil, &refusal{403, "error while removing network: it has active endpoints"}
-	}
-	delete(f.networks, got.(network.Inspect).ID)
-	return nil, nil
-}
-
-func (f *fake) connect(r *http.Request) (any, error) {
-	var c network.ConnectRequest
-	json.NewDecoder(r.Body).Decode(&c)
-	r.SetPathValue("net", r.PathValue("id"))
-	r.SetPathValue("id", c.Container)
-	b, err := f.box(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.join(b, r.PathValue("net"), c.EndpointConfig); err != nil {
-		return nil, err
-	}
-	return nil, nil
-}
-
-func (f *fake) disconnect(r *http.Request) (any, error) {
-	var c network.DisconnectRequest
-	json.NewDecoder(r.Body).Decode(&c)
-	name := r.PathValue("id")
-	r.SetPathValue("id", c.Container)
-	b, err := f.box(r)
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range f.named(name) {
-		name = n.Name
-	}
-	if b.nets[name] == nil {
-		return nil, &refusal{403, "it is not connected"}
-	}
-	delete(b.nets, name)
-	return nil, nil
 }

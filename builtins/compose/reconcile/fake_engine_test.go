@@ -36,27 +36,26 @@ type fake struct {
 	volumes    map[string]*volume.Volume
 	images     map[string]string // names, and their IDs
 	inVolumes  map[string][]string
-	moved      chan struct{} // closed at each event
+	refuses    map[string]string // to start, by the container's name: what the engine says
+	moved      chan struct{}     // closed at each event
 	events     []events.Message
 }
 
 // box is a container of the fake.
 type box struct {
-	id, name   string
-	made       container.CreateRequest
-	state      container.State
-	restarts   int
-	nets       map[string]*network.EndpointSettings
-	mounts     []container.MountPoint
-	files      map[string][]byte
-	health     []string // what its check says, one after the other
-	ended      chan struct{}
-	restartNow bool
+	id, name string
+	made     container.CreateRequest
+	state    container.State
+	restarts int
+	nets     map[string]*network.EndpointSettings
+	mounts   []container.MountPoint
+	files    map[string][]byte
+	ended    chan struct{}
 }
 
 func newFake(t testing.TB) *fake {
 	f := &fake{TB: t, containers: map[string]*box{}, networks: map[string]*network.Inspect{}, volumes: map[string]*volume.Volume{},
-		images: map[string]string{}, inVolumes: map[string][]string{}, moved: make(chan struct{})}
+		images: map[string]string{}, inVolumes: map[string][]string{}, refuses: map[string]string{}, moved: make(chan struct{})}
 	dir, err := os.MkdirTemp("", "fake")
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +97,7 @@ func (f *fake) routes() http.Handler {
 	}
 	m.HandleFunc("POST /containers/{id}/wait", f.wait)
 	m.HandleFunc("GET /containers/{id}/archive", f.unpack)
-	m.HandleFunc("GET /containers/{id}/logs", func(http.ResponseWriter, *http.Request) {})
+	m.HandleFunc("GET /containers/{id}/logs", f.logs)
 	m.HandleFunc("POST /containers/{id}/exec", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, &refusal{404, "no exec here"}) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest, ok := strings.CutPrefix(r.URL.Path, "/v1.41"); ok {

@@ -110,6 +110,7 @@ func needsOf(label string) (out []shape.Need) {
 func stateOf(in container.InspectResponse) State {
 	s := State{Restarts: in.RestartCount}
 	if in.HostConfig != nil {
+		s.Memory = in.HostConfig.Memory
 		s.Policy, s.Tries = string(in.HostConfig.RestartPolicy.Name), in.HostConfig.RestartPolicy.MaximumRetryCount
 	}
 	if in.Config != nil {
@@ -124,7 +125,7 @@ func stateOf(in container.InspectResponse) State {
 	s.Status, s.Exit, s.OOM, s.Error = string(in.State.Status), in.State.ExitCode, in.State.OOMKilled, in.State.Error
 	s.Started, _ = time.Parse(time.RFC3339Nano, in.State.StartedAt)
 	if h := in.State.Health; h != nil && h.Status != container.NoHealthcheck {
-		s.Health = string(h.Status)
+		s.Health, s.Failed = string(h.Status), h.FailingStreak
 		if n := len(h.Log); n > 0 {
 			s.Output = strings.TrimSpace(h.Log[n-1].Output)
 		}

@@ -29,7 +29,7 @@ func Observe(ctx context.Context, e *Engine, project string) (*Seen, error) {
 	g.Go(func() error { return s.networks(in, e, of) })
 	g.Go(func() error { return s.volumes(in, e, of) })
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("cannot read the project %s: %w", project, err)
+		return nil, fmt.Errorf("cannot read the project %s: %w", project, plain(err))
 	}
 	s.order()
 	return s, nil

@@ -79,7 +79,7 @@ func (d *doing) makeNetwork(ctx context.Context, n shape.Network) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("cannot make the network %s: %w", n.Create.Name, err)
+		return fmt.Errorf("cannot make the network %s: %w", n.Create.Name, plain(err))
 	}
 	d.say(ctx, "network %s: made", n.Create.Name)
 	return d.half(ctx, "network %s made", n.Create.Name)
@@ -105,7 +105,7 @@ func (d *doing) removeNetwork(ctx context.Context, n shape.Network) error {
 func (d *doing) inUse(ctx context.Context, n shape.Network, err error) error {
 	got, e := d.Engine.NetworkInspect(ctx, n.ID, client.NetworkInspectOptions{})
 	if e != nil || len(got.Network.Containers) == 0 {
-		return fmt.Errorf("cannot remove the network %s: %w", n.Create.Name, err)
+		return fmt.Errorf("cannot remove the network %s: %w", n.Create.Name, plain(err))
 	}
 	var names []string
 	ours := false
@@ -127,7 +127,7 @@ func (d *doing) makeVolume(ctx context.Context, v shape.Volume) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("cannot make the volume %s: %w", v.Create.Name, err)
+		return fmt.Errorf("cannot make the volume %s: %w", v.Create.Name, plain(err))
 	}
 	d.say(ctx, "volume %s: made", v.Create.Name)
 	return d.half(ctx, "volume %s made", v.Create.Name)
@@ -171,7 +171,7 @@ func (d *doing) make(ctx context.Context, c shape.Container, name string) (id st
 		id = made.ID
 		for _, n := range slices.Sorted(maps.Keys(rest)) {
 			if _, err := d.Engine.NetworkConnect(ctx, n, client.NetworkConnectOptions{Container: id, EndpointConfig: rest[n]}); err != nil {
-				return fmt.Errorf("cannot connect %s to the network %s: %w", title(c), n, err)
+				return fmt.Errorf("cannot connect %s to the network %s: %w", title(c), n, plain(err))
 			}
 		}
 		return d.layIn(ctx, id, c)
@@ -297,7 +297,7 @@ func (d *doing) layIn(ctx context.Context, id string, c shape.Container) error {
 	}
 	_, err := d.Engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: "/", Content: &b, CopyUIDGID: true})
 	if err != nil {
-		return fmt.Errorf("cannot put the files of %s in place: %w", title(c), err)
+		return fmt.Errorf("cannot put the files of %s in place: %w", title(c), plain(err))
 	}
 	return nil
 }

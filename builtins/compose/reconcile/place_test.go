@@ -38,13 +38,13 @@ type lab struct {
 	fake    *fake // nil on a real engine
 }
 
-// fast is a clock on which time passes ten times as fast.
+// fast is a clock on which time passes thirty times as fast.
 type fast struct {
 	host.SystemClock
 	begun time.Time
 }
 
-const faster = 10
+const faster = 30
 
 func (f fast) Now() time.Time { return f.begun.Add(faster * time.Since(f.begun)) }
 func (f fast) Sleep(ctx context.Context, d time.Duration) error {
@@ -227,7 +227,7 @@ func (l *lab) upAt(ctx context.Context, s Site, want shape.Set, k op.Key) error 
 	if err != nil {
 		return err
 	}
-	_, err = s.Act(ctx, p, time.Minute)
+	_, err = s.Act(ctx, p, 10*time.Minute)
 	return err
 }
 

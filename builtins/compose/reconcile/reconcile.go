@@ -72,6 +72,8 @@ type State struct {
 	Error    string // of the engine, when it could not be started
 	Health   string // "" without a check, else starting, healthy or unhealthy
 	Output   string // of the last check
+	Failed   int    // how often its check has failed, one after the other
+	Memory   int64  // that it may have, in bytes; 0 is no limit
 	Restarts int
 	Policy   string // when it is started again: "", no, always, on-failure, unless-stopped
 	Tries    int    // at most, of on-failure; 0 is no limit

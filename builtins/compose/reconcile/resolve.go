@@ -31,7 +31,7 @@ func Resolve(ctx context.Context, e *Engine, want *shape.Set, seen *Seen) error 
 
 func unreadable(want *shape.Set, err error) error {
 	if err != nil {
-		return fmt.Errorf("cannot read what the project %s needs: %w", want.Project, err)
+		return fmt.Errorf("cannot read what the project %s needs: %w", want.Project, plain(err))
 	}
 	return nil
 }

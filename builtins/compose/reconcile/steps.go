@@ -102,7 +102,7 @@ func (d *doing) discard(ctx context.Context, a *Act) error {
 		return err
 	})
 	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("cannot remove %s: %w", a.Have.Name, err)
+		return fmt.Errorf("cannot remove %s: %w", a.Have.Name, plain(err))
 	}
 	return d.half(ctx, "%s removed", a.Have.Name)
 }
@@ -132,12 +132,12 @@ func (d *doing) back(ctx context.Context, a *Act) error {
 func (d *doing) reconnect(ctx context.Context, a *Act) error {
 	got, err := d.Engine.ContainerInspect(ctx, a.Have.ID, client.ContainerInspectOptions{})
 	if err != nil {
-		return fmt.Errorf("cannot read the container %s: %w", a.Have.Name, err)
+		return fmt.Errorf("cannot read the container %s: %w", a.Have.Name, plain(err))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Want.Networks)) {
 		now, err := d.Engine.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 		if err != nil {
-			return fmt.Errorf("cannot read the network %s: %w", name, err)
+			return fmt.Errorf("cannot read the network %s: %w", name, plain(err))
 		}
 		was := got.Container.NetworkSettings.Networks[name]
 		if was != nil && (was.NetworkID == "" || was.NetworkID == now.Network.ID) {
@@ -151,7 +151,7 @@ func (d *doing) reconnect(ctx context.Context, a *Act) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("cannot connect %s to the network %s: %w", a.title(), name, err)
+			return fmt.Errorf("cannot connect %s to the network %s: %w", a.title(), name, plain(err))
 		}
 	}
 	return nil
@@ -181,7 +181,7 @@ func (d *doing) stop(ctx context.Context, a *Act) error {
 		signal = "SIGTERM"
 	}
 	if err := d.signal(ctx, a.Have.ID, signal); err != nil {
-		return fmt.Errorf("cannot stop %s: %w", name, err)
+		return fmt.Errorf("cannot stop %s: %w", name, plain(err))
 	}
 	grace := graceOf(a)
 	patient, cancel := d.Clock.Timeout(ctx, grace, nil)
@@ -195,7 +195,7 @@ func (d *doing) stop(ctx context.Context, a *Act) error {
 	}
 	d.say(ctx, "%s: does not stop by itself within %s, and is killed", a.Have.Name, grace)
 	if err := d.send(ctx, func(ctx context.Context) error { return d.kill(ctx, a.Have.ID) }); err != nil {
-		return fmt.Errorf("cannot stop %s: %w", name, err)
+		return fmt.Errorf("cannot stop %s: %w", name, plain(err))
 	}
 	return d.half(ctx, "the old %s killed", name)
 }

@@ -20,6 +20,8 @@ const (
 type Verdict struct {
 	Outcome Outcome
 	Why     string        // "healthy", "exited with 3", "started; it has no health check"
+	Memory  bool          // for want of memory
+	Settled bool          // a Ready for which nothing speaks but that it has run for a while
 	Again   time.Duration // of a Wait that ends by itself: when to ask again
 }
 
@@ -48,9 +50,9 @@ func Judge(s State, since Since, condition string) Verdict {
 	case s.Status == "":
 		return Verdict{Why: "is not told of by the engine"}
 	case s.Error != "" && !s.running():
-		return Verdict{Outcome: Doomed, Why: "could not be started: " + s.Error}
+		return Verdict{Outcome: Doomed, Why: "could not be started: " + said(s.Error)}
 	case s.Restarts-since.Restarts >= loops:
-		return Verdict{Outcome: Doomed, Why: fmt.Sprintf("does not stay up: it was restarted %d times, and last %s", s.Restarts-since.Restarts, lastEnd(s, since))}
+		return Verdict{Outcome: Doomed, Memory: s.OOM || since.OOM, Why: fmt.Sprintf("does not stay up: it was restarted %s, and last %s", times(s.Restarts-since.Restarts), lastEnd(s, since))}
 	case s.Status == "exited" || s.Status == "dead":
 		return judgeEnded(s, since, condition)
 	case s.Status == "created" || s.Status == "restarting":
@@ -66,7 +68,7 @@ func judgeEnded(s State, since Since, condition string) Verdict {
 		if again && condition != completed {
 			return Verdict{Why: "ran out of memory"}
 		}
-		return Verdict{Outcome: Doomed, Why: "ran out of memory and was killed"}
+		return Verdict{Outcome: Doomed, Memory: true, Why: "ran out of memory" + limit(s) + ", and was killed by SIGKILL"}
 	case s.Exit == 0 && !again && condition != healthy && s.Health == "":
 		return Verdict{Outcome: Ready, Why: "completed"}
 	case again:
@@ -97,18 +99,39 @@ func judgeRunning(s State, since Since, condition string) Verdict {
 	if left := settle - since.Up; left > 0 {
 		return Verdict{Why: "has just started", Again: left}
 	}
-	return Verdict{Outcome: Ready, Why: "started; it has no health check"}
+	return Verdict{Outcome: Ready, Settled: true, Why: "started; it has no health check"}
 }
 
 // ended says how a container's process ended: "exited with 3", "exited with 137, as by SIGKILL".
 func ended(s State) string {
 	if s.OOM {
-		return fmt.Sprintf("exited with %d: it ran out of memory", s.Exit)
+		return fmt.Sprintf("exited with %d: it ran out of memory%s", s.Exit, limit(s))
 	}
 	if name := signals[s.Exit-128]; s.Exit > 128 && name != "" {
 		return fmt.Sprintf("exited with %d, as by %s", s.Exit, name)
 	}
 	return fmt.Sprintf("exited with %d", s.Exit)
+}
+
+// limit says how much memory a container may have.
+func limit(s State) string {
+	if s.Memory == 0 {
+		return ""
+	}
+	return ", of which it may have " + size(s.Memory)
+}
+
+// size is a number of bytes as people write it: "32 MiB".
+func size(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.bytes {
+			return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/float64(u.bytes)), ".0") + " " + u.name
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 func lastEnd(s State, since Since) string {

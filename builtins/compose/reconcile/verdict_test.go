@@ -28,7 +28,7 @@ func TestJudge(t *testing.T) {
 		{"a job that runs", State{Status: "running"}, up, completed, Wait, "still runs"},
 		{"a job that failed", State{Status: "exited", Exit: 1, Policy: "no"}, up, completed, Doomed, "exited with 1"},
 		{"a job tries again", State{Status: "exited", Exit: 1, Policy: "on-failure", Tries: 3, Restarts: 1}, Since{Restarts: 1}, completed, Wait, "exited with 1"},
-		{"memory", State{Status: "exited", Exit: 137, OOM: true}, up, ready, Doomed, "ran out of memory and was killed"},
+		{"memory", State{Status: "exited", Exit: 137, OOM: true}, up, ready, Doomed, "ran out of memory, and was killed by SIGKILL"},
 		{"loop", State{Status: "restarting", Restarts: 2, Policy: "always"}, Since{Exit: 3}, ready, Doomed, "does not stay up: it was restarted 2 times, and last exited with 3"},
 		{"restarted long ago", State{Status: "running", Restarts: 9}, Since{Restarts: 9, Up: time.Hour}, ready, Ready, "started; it has no health check"},
 		{"removed", State{Status: "running"}, Since{Gone: true}, ready, Doomed, "was removed by somebody else"},

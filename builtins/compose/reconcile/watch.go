@@ -219,12 +219,19 @@ func (w *watch) stand(id string) (State, Since, <-chan struct{}) {
 // await waits until a container has come to a condition, or will not.
 func (w *watch) await(ctx context.Context, id, condition string) (Verdict, error) {
 	w.follow(ctx, id, false)
+	sure := false
 	for {
 		state, since, changed := w.stand(id)
 		v := Judge(state, since, condition)
+		if v.Outcome == Ready && v.Settled && !sure { // its end may not have been told yet
+			sure = true
+			w.look(ctx, id)
+			continue
+		}
 		if v.Outcome != Wait {
 			return v, nil
 		}
+		sure = false
 		if state.Health == "starting" && (condition == healthy || condition == ready) {
 			w.probe(ctx, id, state)
 		}
