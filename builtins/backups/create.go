@@ -112,7 +112,7 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer host.Unlock(lock)
 	b, err := c.fill(ctx, r, tree, tmp, c.about(r.Host, rel), m)
 	if err != nil {
 		return nil, errors.Join(err, host.RemoveAll(r.Host.Files, tmp))
@@ -133,7 +133,7 @@ func begin(ctx context.Context, r layout.Root, dir, tmp string) (host.File, erro
 	if err != nil {
 		return nil, err
 	}
-	defer turn.Close()
+	defer host.Unlock(turn)
 	if err := sweep(r, dir); err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func (c Create) publish(ctx context.Context, r layout.Root, b layout.Backup, tmp
 		put(nil)
 		return nil, err
 	}
-	defer turn.Close()
+	defer host.Unlock(turn)
 	dir := filepath.Dir(tmp)
 	b, err = c.place(r, dir, b)
 	var manifest []byte

@@ -147,7 +147,7 @@ func (p Prune) sweep(ctx context.Context, r layout.Root, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer turn.Close()
+	defer host.Unlock(turn)
 	for _, name := range others {
 		if strings.HasPrefix(name, ".old-") {
 			if err := host.RemoveAll(r.Host.Files, filepath.Join(dir, name)); err != nil {
@@ -182,7 +182,7 @@ func held(f host.FS, name string) bool {
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 	}
-	defer lock.Close()
+	defer host.Unlock(lock)
 	free, err := host.TryLock(lock)
 	return !free || err != nil
 }

@@ -35,7 +35,7 @@ func (p *plan) perform(ctx context.Context, h *host.Host, fill func(dir string, 
 		if err := p.alone(); err != nil {
 			return artifact.Artifact{}, err
 		}
-		defer p.hold.Close()
+		defer host.Unlock(p.hold)
 		a, found = s.find(p.input)
 	}
 	if found {

@@ -72,7 +72,7 @@ func (s store) make(ctx context.Context, input string, key op.Key, a artifact.Ar
 	if err != nil {
 		return a, fmt.Errorf("cannot make a folder for the build: %w", artifact.Plainly(err))
 	}
-	defer l.Close()
+	defer host.Unlock(l)
 	if err := fill(dir, &a); err != nil {
 		return a, err
 	}
@@ -116,7 +116,7 @@ func (s store) begin(dir string) (host.File, error) {
 }
 
 // alone waits until no other run builds in the folder of the plan's source, and keeps others out until the plan's hold is
-// closed. It tells whether it had to wait.
+// unlocked. It tells whether it had to wait.
 func (s store) alone(ctx context.Context, p *plan, patience time.Duration) (waited bool, err error) {
 	if err := s.ready(); err != nil {
 		return false, fmt.Errorf("cannot make a folder for the build: %w", artifact.Plainly(err))
@@ -232,7 +232,7 @@ func (s store) sweep(name string) error {
 	if err != nil { // its maker is about to make it
 		return nil
 	}
-	defer f.Close()
+	defer host.Unlock(f)
 	if free, err := host.TryLock(f); err != nil || !free {
 		return err
 	}

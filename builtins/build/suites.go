@@ -75,7 +75,7 @@ func (r Rebar3Test) Do(ctx context.Context, h *host.Host) (Tested, error) {
 	if _, err := open(h).alone(ctx, p, r.Timeout.D()); err != nil {
 		return Tested{}, err
 	}
-	defer p.hold.Close()
+	defer host.Unlock(p.hold)
 	var all outcome
 	var paths []string
 	for _, suite := range r.Suites {

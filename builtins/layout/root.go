@@ -141,7 +141,7 @@ func (r Root) Room(dir string, bytes int64, inodes int) error {
 // turn is how long one waits for another that takes a number or a name, which needs a few writes.
 const turn = 10 * time.Second
 
-// Turn waits for the turn to take a number or a name, which no lease keeps apart; closing the file gives it on. who says
+// Turn waits for the turn to take a number or a name, which no lease keeps apart; host.Unlock gives it on. who says
 // what one waits for: "another install to take its number".
 func (r Root) Turn(ctx context.Context, lock, who string) (host.File, error) {
 	if err := host.MkdirAll(r.Host.Files, r.Own(), 0o755); err != nil {

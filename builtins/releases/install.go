@@ -195,7 +195,7 @@ func (i Install) publish(ctx context.Context, r root, tmp, release string, m lay
 	if err != nil {
 		return Release{}, err
 	}
-	defer turn.Close()
+	defer host.Unlock(turn)
 	n, err := r.sequence()
 	if err != nil {
 		return Release{}, err

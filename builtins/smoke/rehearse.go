@@ -70,7 +70,7 @@ func (r Rehearse) Do(ctx context.Context, h *host.Host) (Rehearsal, error) {
 	if err != nil {
 		return Rehearsal{}, fmt.Errorf("cannot rehearse: %w", err)
 	}
-	defer turn.Close()
+	defer host.Unlock(turn)
 	trial := root.Own("trial")
 	if err := host.RemoveAll(h.Files, trial); err != nil { // left by a run that was killed
 		return Rehearsal{}, fmt.Errorf("cannot rehearse: %w", host.Plainly(err))

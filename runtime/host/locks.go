@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TryLock takes an exclusive flock(2) on an open file; false where another holds it. Closing the file, or the end of
-// the process, gives it back.
+// TryLock takes an exclusive flock(2) on an open file; false where another holds it. Unlock, or the end of the
+// process, gives it back.
 func TryLock(f File) (bool, error) {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -43,10 +43,17 @@ func Lock(ctx context.Context, f File) error {
 	case <-ctx.Done():
 		go func() {
 			<-done
-			f.Close()
+			Unlock(f)
 		}()
 		return context.Cause(ctx)
 	}
+}
+
+// Unlock gives a lock back and closes its file. Closing alone would not do: a child between fork and exec has a copy of
+// the open file, and a lock lasts as long as any copy.
+func Unlock(f File) error {
+	unix.Flock(int(f.Fd()), unix.LOCK_UN) // where that fails, closing tells why
+	return f.Close()
 }
 
 // Gone reports that this machine has no process of that id.

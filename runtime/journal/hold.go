@@ -115,7 +115,7 @@ func (r Root) SwapHold(ctx context.Context, was, now *Hold) error {
 	if err := host.Lock(ctx, door); err != nil {
 		return err
 	}
-	defer door.Close()
+	defer host.Unlock(door)
 	there, err := r.Hold(ctx)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func (r Root) wait(ctx context.Context, o Owner, hear func(Owner, int)) (*rootLe
 	if err != nil {
 		return nil, fmt.Errorf("cannot queue for the lease of %s: %w", r.Path, err)
 	}
-	defer ticket.Close()
+	defer host.Unlock(ticket)
 	defer r.Files.Remove(r.ticket(mine))
 	for {
 		before, err := r.ahead(mine)
@@ -58,10 +58,10 @@ func (r Root) enqueue(ctx context.Context, o Owner) (int, host.File, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	defer door.Close()
 	if err := host.Lock(ctx, door); err != nil {
 		return 0, nil, err
 	}
+	defer host.Unlock(door)
 	all, err := r.tickets()
 	if err != nil {
 		return 0, nil, err
@@ -79,7 +79,7 @@ func (r Root) enqueue(ctx context.Context, o Owner) (int, host.File, error) {
 	}
 	b, _ := json.Marshal(o)
 	if _, err := f.Write(b); err != nil {
-		return 0, nil, errors.Join(err, f.Close())
+		return 0, nil, errors.Join(err, host.Unlock(f))
 	}
 	return n, f, nil
 }
@@ -131,9 +131,9 @@ func (r Root) outwait(ctx context.Context, before []int, hear func(Owner, int)) 
 		}
 	}
 	if err := r.Files.Remove(first); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, f.Close())
+		return errors.Join(err, host.Unlock(f))
 	}
-	return f.Close()
+	return host.Unlock(f)
 }
 
 func (r Root) holder() (Owner, error) {

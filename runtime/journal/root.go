@@ -133,7 +133,7 @@ func (r Root) tryLease(o Owner) (*rootLease, error) {
 func (r Root) claim(f host.File, o Owner) (*rootLease, error) {
 	l := &rootLease{root: r, f: f}
 	if err := l.Check(context.Background()); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, host.Unlock(f))
 	}
 	return l, l.sign(o)
 }
@@ -181,7 +181,7 @@ func (l *rootLease) sign(o Owner) error {
 		err = l.f.Truncate(int64(len(b)))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot sign the lease of %s: %w", l.root.Path, err), l.f.Close())
+		return errors.Join(fmt.Errorf("cannot sign the lease of %s: %w", l.root.Path, err), host.Unlock(l.f))
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ func (l *rootLease) Drop(ctx context.Context, run string) error {
 
 // Release implements Lease.
 func (l *rootLease) Release() error {
-	if err := l.f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
+	if err := host.Unlock(l.f); err != nil && !errors.Is(err, fs.ErrClosed) {
 		return err
 	}
 	return nil

@@ -96,7 +96,7 @@ func (m *Mortal) die(where string) {
 	m.dead, m.last = true, where
 	m.end(ErrDead)
 	for f := range m.open {
-		f.File.Close()
+		host.Unlock(f.File)
 	}
 	clear(m.open)
 }

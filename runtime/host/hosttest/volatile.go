@@ -227,7 +227,7 @@ func (v *Volatile) Crash() {
 	defer v.mu.Unlock()
 	for f := range v.open {
 		f.dead.Store(true)
-		f.File.Close()
+		host.Unlock(f.File)
 	}
 	clear(v.open)
 	clear(v.nodes)
