@@ -65,19 +65,13 @@ func (r *Run) claim(ctx context.Context, b op.Bound) ([]*lease, error) {
 		if l := r.held[target]; l != nil {
 			held = []*lease{l}
 		}
-		other, taken := r.touched[target]
 		r.mu.Unlock()
 		if held == nil {
 			return nil, misuse("call lease(environment) first, with the environment of this target", "cannot change %s: this run does not hold its lease", target)
 		}
-		if group, branch := branchOf(b.Branch); taken && group != "" {
-			if otherGroup, otherBranch := branchOf(other); otherGroup == group && otherBranch != branch {
-				return nil, misuse("", "cannot change %s: the branches %s and %s of one parallel both do; a target changes in one order only", target, otherBranch, branch)
-			}
+		if err := r.touch(target, b.Branch); err != nil {
+			return nil, err
 		}
-		r.mu.Lock()
-		r.touched[target] = b.Branch
-		r.mu.Unlock()
 	}
 	for _, l := range held {
 		if err := l.Check(ctx); err != nil {
@@ -87,13 +81,29 @@ func (r *Run) claim(ctx context.Context, b op.Bound) ([]*lease, error) {
 	return held, nil
 }
 
-// branchOf splits "7/web/" into the parallel's position and the branch's name.
-func branchOf(path string) (group, name string) {
-	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
-	if len(parts) < 2 {
-		return "", ""
+// touch has a branch change a target, unless another branch of the same parallel has: the first to ask has it, and that
+// is one step, however close the second is. Only the last branch is kept: what it replaces lies above or under it, or in
+// a parallel that has ended.
+func (r *Run) touch(target, branch string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if first, second, part := parting(r.touched[target], branch); part {
+		return misuse("", "cannot change %s: the branches %s and %s of one parallel both do; a target changes in one order only", target, first, second)
 	}
-	return parts[0], parts[1]
+	r.touched[target] = branch
+	return nil
+}
+
+// parting is the two branches of one parallel in which two paths, such as "7/web/2/a/", go apart. Paths that go apart at
+// a position are in two parallels, one after the other; of a path and its beginning one is inside the other.
+func parting(a, b string) (first, second string, part bool) {
+	p, q := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := 0; i+2 < min(len(p), len(q)) && p[i] == q[i]; i += 2 { // a position, a name; behind the last slash is nothing
+		if p[i+1] != q[i+1] {
+			return p[i+1], q[i+1], true
+		}
+	}
+	return "", "", false
 }
 
 // prepare computes the inverse, which only reads, and makes it durable with the op's start.

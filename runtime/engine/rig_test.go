@@ -104,7 +104,12 @@ func (s Set) Do(ctx context.Context, w *world) (served, error) {
 	if err := w.put(s.Name, s.Value); err != nil {
 		return served{}, err
 	}
-	return served{s.Value}, w.failure(s.Value)
+	err := w.failure(s.Value)
+	if errors.Is(err, errHang) {
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	}
+	return served{s.Value}, err
 }
 
 type Unset struct {
@@ -253,6 +258,8 @@ func (g *rig) steps(ctx context.Context, r *Run, branch string, steps ...any) er
 			err = s
 		case func(ctx context.Context, r *Run) error:
 			err = s(ctx, r)
+		case parallel:
+			err = g.parallel(ctx, r, branch, s)
 		case string:
 			err = map[string]func() error{
 				"lease":  func() error { return r.Lease(ctx, "production", nil, "", "deploy.star:3:5") },

@@ -52,7 +52,7 @@ type Run struct {
 	held     map[string]*lease // by target
 	state    journal.State     // of this run
 	logs     map[int64][]*lease
-	touched  map[string]string // target -> the branch of a parallel that changes it
+	touched  map[string]string // target -> the branch that changed it last
 	attempts int
 	live     string
 	wanted   string
