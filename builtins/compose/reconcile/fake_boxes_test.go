@@ -158,7 +158,7 @@ func (f *fake) run(b *box) {
 		time.AfterFunc(20*time.Millisecond, func() {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			if b.ended == ended && b.state.Running {
+			if b.ended == ended && b.state.Running && cmd[1] != "slow" {
 				b.state.Health = &container.Health{Status: status}
 				if status == "unhealthy" {
 					b.state.Health.FailingStreak = 2

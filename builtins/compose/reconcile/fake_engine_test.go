@@ -50,6 +50,7 @@ type box struct {
 	nets     map[string]*network.EndpointSettings
 	mounts   []container.MountPoint
 	files    map[string][]byte
+	asked    int // how often its check was run by somebody
 	ended    chan struct{}
 }
 
@@ -83,7 +84,7 @@ func (f *fake) routes() http.Handler {
 		"GET /networks": f.listNetworks, "GET /networks/{id}": f.inspectNetwork, "POST /networks/create": f.createNetwork, "DELETE /networks/{id}": f.removeNetwork,
 		"POST /networks/{id}/connect": f.connect, "POST /networks/{id}/disconnect": f.disconnect,
 		"GET /volumes": f.listVolumes, "GET /volumes/{id}": f.inspectVolume, "POST /volumes/create": f.createVolume,
-		"GET /images/{id}/json": f.inspectImage,
+		"GET /images/{id}/json": f.inspectImage, "POST /containers/{id}/exec": f.exec, "GET /exec/{id}/json": f.inspectExec,
 	} {
 		m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if f.ahead != nil {
@@ -98,7 +99,7 @@ func (f *fake) routes() http.Handler {
 	m.HandleFunc("POST /containers/{id}/wait", f.wait)
 	m.HandleFunc("GET /containers/{id}/archive", f.unpack)
 	m.HandleFunc("GET /containers/{id}/logs", f.logs)
-	m.HandleFunc("POST /containers/{id}/exec", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, &refusal{404, "no exec here"}) })
+	m.HandleFunc("POST /exec/{id}/start", startExec)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest, ok := strings.CutPrefix(r.URL.Path, "/v1.41"); ok {
 			r.URL.Path = rest

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,4 +89,30 @@ func (f *fake) disconnect(r *http.Request) (any, error) {
 	}
 	delete(b.nets, name)
 	return nil, nil
+}
+
+// exec is a check that somebody runs: it passes where the container's command says so, from the second time on.
+func (f *fake) exec(r *http.Request) (any, error) {
+	b, err := f.box(r)
+	if err != nil || b.made.Cmd[1] != "slow" {
+		return nil, notFound("nothing is run here")
+	}
+	b.asked++
+	return map[string]string{"Id": b.id}, nil
+}
+
+func startExec(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+		conn.Close()
+	}
+}
+
+func (f *fake) inspectExec(r *http.Request) (any, error) {
+	b, err := f.box(r)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"Running": false, "ExitCode": max(0, 2-b.asked)}, nil
 }

@@ -318,3 +318,14 @@ func TestEndIsToldLate(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The engine runs a check for the first time after its interval; we do before.
+func TestCheckIsRunByUs(t *testing.T) {
+	l := inMemory(t)
+	l.must(l.upAt(t.Context(), l.site, l.set(map[string]string{"db": "slow", "web": "serve"}, checked("db", "/app", "exit", "0"), needs("web", "db", healthy), each("db", func(c *shape.Container) {
+		c.Config.Healthcheck.Interval = 30 * time.Second
+	})), key))
+	if n := l.named("p-db-1").asked; n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+}

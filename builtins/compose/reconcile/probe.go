@@ -13,6 +13,7 @@ import (
 // whole interval, which is 30 s where nothing is said.
 const (
 	firstProbe    = 100 * time.Millisecond
+	lastProbe     = time.Second      // the pauses double up to it
 	checkInterval = 30 * time.Second // the engine's default
 	checkTimeout  = 30 * time.Second // likewise
 )
@@ -65,10 +66,11 @@ func (w *watch) probes(ctx context.Context, id string, argv []string, check *con
 	if patience == 0 {
 		patience = checkTimeout
 	}
-	for pause := firstProbe; pause < interval; pause *= 2 {
+	for pause := firstProbe; pause < interval; pause = min(2*pause, lastProbe) {
 		if w.clock.Sleep(ctx, pause) != nil {
 			return false
 		}
+		begun := w.clock.Now()
 		state, since, _ := w.stand(id)
 		if state.Health != "starting" || !state.running() || since.Gone {
 			return false
@@ -76,6 +78,9 @@ func (w *watch) probes(ctx context.Context, id string, argv []string, check *con
 		if w.test(ctx, id, argv, patience) {
 			now, _, _ := w.stand(id)
 			return now.Started.Equal(state.Started) // and not another process since
+		}
+		if w.clock.Sleep(ctx, w.clock.Now().Sub(begun)-pause) != nil { // a check that is hard work takes half the time at most
+			return false
 		}
 	}
 	return false

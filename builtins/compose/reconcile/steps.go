@@ -29,7 +29,11 @@ func (d *doing) replaceStopFirst(ctx context.Context, a *Act) error {
 	return d.start(ctx, a.title(), a.Want.Name, id)
 }
 
-// replaceStartFirst: the old container stops when the new one is ready.
+// replaceStartFirst: the old container stops when the new one is ready. Until then the service's name means both, from
+// the moment the new one runs: engines cannot give a container that runs another alias without cutting its connections.
+// So nothing is lost for a proxy that calls the next address where one refuses, gives up one that is silent, for the
+// address of a container that has ended answers nobody, and sends again what got no answer: a program that closes its
+// port cuts those who are in its queue.
 func (d *doing) replaceStartFirst(ctx context.Context, a *Act) error {
 	id, err := d.make(ctx, *a.Want, newName(a.Want.Name, d.plan.Key))
 	if err != nil {

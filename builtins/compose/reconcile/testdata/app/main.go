@@ -2,7 +2,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/signal"
 	"strconv"
@@ -25,6 +31,32 @@ func main() {
 			}
 			all = append(all, b)
 		}
+	case "http": // http VERSION: slow to begin, quick to answer, and ends with its last request
+		time.Sleep(300 * time.Millisecond)
+		serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(10 * time.Millisecond)
+			io.WriteString(w, os.Args[2])
+		}))
+		return
+	case "proxy":
+		to, _ := url.Parse("http://web:8080")
+		p := httputil.NewSingleHostReverseProxy(to)
+		// An address that has gone between the question for it and the call is given up, for the other one.
+		p.Transport = again{&http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext}}
+		serve(p)
+		return
+	case "get":
+		r, err := http.Get(os.Args[2])
+		if err != nil || r.StatusCode != http.StatusOK {
+			fmt.Println(r, err)
+			os.Exit(1)
+		}
+		return
+	case "ready":
+		if _, err := os.Stat("/ready"); err != nil {
+			os.Exit(1)
+		}
+		return
 	case "fail":
 		fmt.Println("the database is away")
 		os.Exit(1)
@@ -37,4 +69,30 @@ func main() {
 	}
 	fmt.Println("serves")
 	<-c
+}
+
+// serve serves until it is told to end, and then ends what it has begun.
+func serve(h http.Handler) {
+	s := &http.Server{Addr: ":8080", Handler: h}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		<-c
+		s.Shutdown(context.Background())
+		close(done)
+	}()
+	s.ListenAndServe()
+	<-done
+}
+
+// again sends a request that changes nothing once more when it got no answer, as proxies do.
+type again struct{ http.RoundTripper }
+
+func (a again) RoundTrip(r *http.Request) (*http.Response, error) {
+	got, err := a.RoundTripper.RoundTrip(r)
+	if err != nil && r.Method == http.MethodGet {
+		return a.RoundTripper.RoundTrip(r)
+	}
+	return got, err
 }
