@@ -27,6 +27,7 @@ func Family(h *host.Host) builtin.Family {
 		op.Make(h, Rebar3{Profile: "prod", Timeout: defaultTimeout}),
 		op.Make(h, Rebar3Test{Suites: bothSuites(), Profile: "test", Timeout: defaultTimeout}),
 		op.Read(h, File{}),
+		op.Read(h, Version{}),
 		builtin.ValueSpec{Name: "go", Global: true, Proto: GoSource{Tests: []string{"go", "test", "./..."}}},
 		builtin.ValueSpec{Name: "command", Global: true, Proto: CommandSource{}},
 		builtin.ValueSpec{Name: "make", Global: true, Proto: MakeSource{}},

@@ -30,22 +30,29 @@ type wanted struct {
 	key   op.Key
 }
 
-// version is the one that was asked for, else that of the Erlang application, else the first line of the file VERSION,
-// else what git calls the source, else one made of the input's digest.
+// version is the one that was asked for, else that of the source, else what git calls the source, else one made of the
+// input's digest.
 func version(ctx context.Context, h *host.Host, w wanted) (string, error) {
+	v, err := written(h, w)
+	if v == "" && err == nil {
+		v, err = gitVersion(ctx, h, w)
+	}
+	if v != "" || err != nil {
+		return v, err
+	}
+	return cmp.Or(w.major, "0") + ".0.0-" + w.input[:12], nil
+}
+
+// written is the version that was asked for, else that of the Erlang application, else the first line of the file VERSION, ""
+// where none says one.
+func written(h *host.Host, w wanted) (string, error) {
 	if w.asked != "" {
 		return w.asked, nil
 	}
-	for _, look := range []func() (string, error){
-		func() (string, error) { return appVersion(h.Files, h.Abs(w.dir), w.app) },
-		func() (string, error) { return fileVersion(h.Files, filepath.Join(h.Abs(w.dir), "VERSION")) },
-		func() (string, error) { return gitVersion(ctx, h, w) },
-	} {
-		if v, err := look(); v != "" || err != nil {
-			return v, err
-		}
+	if v, err := appVersion(h.Files, h.Abs(w.dir), w.app); v != "" || err != nil {
+		return v, err
 	}
-	return cmp.Or(w.major, "0") + ".0.0-" + w.input[:12], nil
+	return fileVersion(h.Files, filepath.Join(h.Abs(w.dir), "VERSION"))
 }
 
 // appVersion is the vsn of src/APP.app.src or apps/APP/src/APP.app.src, "" where there is no such file, or where the vsn

@@ -115,7 +115,7 @@ func (b Build) Preview(ctx context.Context, d *Docker) (Images, error) {
 	}
 	ids := map[string]string{}
 	for _, x := range all {
-		found, err := buildkit.Find(ctx, d.Host, at.Engine.Client, b.request(d, x))
+		found, err := buildkit.Find(ctx, model.Over(d.Host, b.Project), at.Engine.Client, b.request(d, x))
 		if err != nil {
 			return Images{}, fmt.Errorf("cannot build the image of %s: %w", x.Service, err)
 		}
@@ -143,7 +143,7 @@ func (b Build) Do(ctx context.Context, d *Docker) (Images, error) {
 		alike.Service, alike.Image, alike.Tags = "", "", nil
 		key := fmt.Sprintf("%+v", alike)
 		if made[key] == "" {
-			image, err := buildkit.Build(ctx, d.Host, at.Engine.Client, b.request(d, x))
+			image, err := buildkit.Build(ctx, model.Over(d.Host, b.Project), at.Engine.Client, b.request(d, x))
 			if err != nil {
 				return Images{}, fmt.Errorf("cannot build the image of %s: %w", x.Service, err)
 			}
