@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
-	"github.com/moby/moby/client"
 )
 
 // Build is compose.build.
@@ -25,6 +25,7 @@ type Build struct {
 	Project  stack.Project     `json:"project" doc:"The project, such as environment.target."`
 	Services []string          `json:"services,omitempty" doc:"Only the images of these services."`
 	Args     map[string]string `json:"args,omitempty" doc:"Values for ARG, before those of the files. They stand in the images' history, so they cannot be secrets."`
+	Name     bool              `json:"name,omitempty" doc:"Whether the images get their names at once; where not, compose.up gives them, and takes that back when the run fails."`
 	Cache    bool              `json:"cache,omitempty" doc:"Whether an earlier image, or steps of it, may be taken again."`
 	Timeout  op.Duration       `json:"timeout" doc:"How long each build may take."`
 	Key      op.Key            `json:"key,omitempty"`
@@ -122,7 +123,11 @@ func (b Build) Preview(ctx context.Context, d *Docker) (Images, error) {
 		if found.ID == "" {
 			return Images{}, op.ErrUnknown
 		}
-		ids[x.Service] = found.ID
+		same, err := buildkit.Same(ctx, at.Engine.Client, x.Image, found.ID)
+		if err != nil {
+			return Images{}, err
+		}
+		ids[x.Service] = cmp.Or(same, found.ID)
 	}
 	return imagesGiven(ids, nil), nil
 }
@@ -143,23 +148,41 @@ func (b Build) Do(ctx context.Context, d *Docker) (Images, error) {
 		alike.Service, alike.Image, alike.Tags = "", "", nil
 		key := fmt.Sprintf("%+v", alike)
 		if made[key] == "" {
-			image, err := buildkit.Build(ctx, model.Over(d.Host, b.Project), at.Engine.Client, b.request(d, x))
+			id, unchanged, err := b.build(ctx, d, at, x)
 			if err != nil {
 				return Images{}, fmt.Errorf("cannot build the image of %s: %w", x.Service, err)
 			}
-			if made[key] = image.ID; !image.Unchanged {
+			if made[key] = id; !unchanged {
 				changed = append(changed, x.Service)
 			}
-			say(ctx, "%s: image %s%s", x.Service, shortID(image.ID), map[bool]string{true: " is unchanged"}[image.Unchanged])
+			say(ctx, "%s: image %s%s", x.Service, shortID(id), map[bool]string{true: " is unchanged"}[unchanged])
 		}
 		ids[x.Service] = made[key]
-		for _, tag := range append([]string{x.Image}, x.Tags...) {
-			if _, err := at.Engine.ImageTag(ctx, client.ImageTagOptions{Source: ids[x.Service], Target: tag}); err != nil {
-				return Images{}, fmt.Errorf("cannot name the image of %s %s: %w", x.Service, tag, err)
+		tags := x.Tags
+		if b.Name {
+			tags = append([]string{x.Image}, tags...)
+		}
+		for _, tag := range tags {
+			if err := at.tag(ctx, ids[x.Service], tag); err != nil {
+				return Images{}, err
 			}
 		}
 	}
 	return imagesGiven(ids, changed), nil
+}
+
+// build makes one image. One that is the same as that which bears its name now, but for the input that it was made from,
+// is that one: services would be replaced for a file that is in none of their images.
+func (b Build) build(ctx context.Context, d *Docker, at place, x model.Build) (id string, unchanged bool, err error) {
+	made, err := buildkit.Build(ctx, model.Over(d.Host, b.Project), at.Engine.Client, b.request(d, x))
+	if err != nil {
+		return "", false, err
+	}
+	same, err := buildkit.Same(ctx, at.Engine.Client, x.Image, made.ID)
+	if same == "" {
+		return made.ID, made.Unchanged, err
+	}
+	return same, true, err
 }
 
 func say(ctx context.Context, format string, args ...any) {

@@ -27,7 +27,7 @@ func Family(h *host.Host, pool *daemon.Pool) builtin.Family {
 		op.Read(d, Changes{}),
 		op.Watch(d, Ps{}),
 		op.Watch(d, Logs{Lines: 100}),
-		op.Make(d, Build{Cache: true, Timeout: op.Duration(30 * time.Minute)}),
+		op.Make(d, Build{Name: true, Cache: true, Timeout: op.Duration(30 * time.Minute)}),
 		op.Make(d, Pull{Timeout: op.Duration(15 * time.Minute)}),
 		op.Change(d, DefaultUp()),
 		op.Change(d, DefaultBack()),

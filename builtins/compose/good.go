@@ -147,24 +147,35 @@ func (b Back) Target(*Docker) string { return b.Project.Target() }
 
 // Inverse implements op.Reversible.
 func (b Back) Inverse(ctx context.Context, d *Docker) (any, error) {
-	return d.inverse(ctx, b.Project, b.Key)
+	return b.aim().inverse(ctx, d)
 }
 
 // aim: services that the deployment did not have are orphans, and were not there.
 func (b Back) aim() aim {
 	return aim{project: b.Project, key: b.Key, removeOrphans: true, timeout: b.Timeout,
+		names: func(ctx context.Context, d *Docker, e *reconcile.Engine) (map[string]string, error) {
+			found, err := b.find(ctx, d)
+			names := map[string]string{}
+			for _, c := range found.set.Containers {
+				names[c.Image] = c.ImageID
+			}
+			return names, err
+		},
 		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error) {
-			_, goods, err := d.goods(ctx, b.Project)
-			if err != nil {
-				return shape.Set{}, err
+			found, err := b.find(ctx, d)
+			if err == nil {
+				err = reconcile.Resolve(ctx, e, &found.set, seen)
 			}
-			found, err := choose(goods, b.To)
-			if err != nil {
-				return shape.Set{}, err
-			}
-			err = reconcile.Resolve(ctx, e, &found.set, seen)
 			return found.set, err
 		}}
+}
+
+func (b Back) find(ctx context.Context, d *Docker) (good, error) {
+	_, goods, err := d.goods(ctx, b.Project)
+	if err != nil {
+		return good{}, err
+	}
+	return choose(goods, b.To)
 }
 
 // Difference implements op.Differ.

@@ -52,7 +52,8 @@ func (s Stop) Target(*Docker) string { return s.Project.Target() }
 
 // Inverse implements op.Reversible.
 func (s Stop) Inverse(ctx context.Context, d *Docker) (any, error) {
-	return d.inverse(ctx, s.Project, s.Key)
+	r, _, err := d.inverse(ctx, s.Project, s.Key)
+	return r, err
 }
 
 func (s Stop) plan(ctx context.Context, d *Docker) (place, *reconcile.Plan, error) {
@@ -109,7 +110,8 @@ func (w Down) Target(*Docker) string { return w.Project.Target() }
 
 // Inverse implements op.Reversible.
 func (w Down) Inverse(ctx context.Context, d *Docker) (any, error) {
-	return d.inverse(ctx, w.Project, w.Key)
+	r, _, err := d.inverse(ctx, w.Project, w.Key)
+	return r, err
 }
 
 func (w Down) plan(ctx context.Context, d *Docker) (place, *reconcile.Plan, error) {

@@ -1,12 +1,17 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/compose/shape"
@@ -14,6 +19,7 @@ import (
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
+	"github.com/moby/moby/client"
 )
 
 // UpContainer is one container of a project that is up.
@@ -58,6 +64,7 @@ type aim struct {
 	key           op.Key
 	removeOrphans bool
 	timeout       op.Duration
+	names         func(ctx context.Context, d *Docker, e *reconcile.Engine) (map[string]string, error) // of images: what each is to mean
 	want          func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error)
 }
 
@@ -141,6 +148,9 @@ func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
 	if err := op.Half(ctx, "what is wanted is kept"); err != nil {
 		return Raised{}, err
 	}
+	if err := a.name(ctx, d, at); err != nil {
+		return Raised{}, err
+	}
 	stand, err := at.Act(ctx, p, a.timeout.D())
 	if err != nil {
 		return Raised{}, err
@@ -161,17 +171,102 @@ func (d *Docker) evidence(ctx context.Context, p stack.Project) ([]op.Evidence, 
 	return reconcile.Evidence(ctx, at.Engine, p.Name)
 }
 
+// inverse brings back what a project has now, and what the names of its images mean.
+func (a aim) inverse(ctx context.Context, d *Docker) (any, error) {
+	r, at, err := d.inverse(ctx, a.project, a.key)
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.names(ctx, d, at.Engine)
+	if err != nil {
+		return nil, err
+	}
+	for name, id := range names {
+		was, err := at.meaning(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if was != id {
+			r.Names = append(r.Names, Renamed{Name: name, Was: was, Is: id})
+		}
+	}
+	slices.SortFunc(r.Names, func(a, b Renamed) int { return strings.Compare(a.Name, b.Name) })
+	return r, nil
+}
+
 // inverse brings back what a project has now.
-func (d *Docker) inverse(ctx context.Context, p stack.Project, key op.Key) (any, error) {
-	at, err := d.at(ctx, p)
+func (d *Docker) inverse(ctx context.Context, p stack.Project, key op.Key) (Return, place, error) {
+	at, seen, err := d.observe(ctx, p)
 	if err != nil {
-		return nil, err
+		return Return{}, at, err
 	}
-	was, err := reconcile.Snapshot(ctx, at.Engine, p.Name)
+	return Return{Project: p.Name, Engine: p.Engine, Was: Snapshot{seen.Set}, Of: key}, at, nil
+}
+
+// name gives images their names: whoever brings the project up by its files alone must get these.
+func (a aim) name(ctx context.Context, d *Docker, at place) error {
+	names, err := a.names(ctx, d, at.Engine)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return Return{Project: p.Name, Engine: p.Engine, Was: Snapshot{*was}, Of: key}, nil
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if now, err := at.meaning(ctx, name); err != nil || now == names[name] {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := at.tag(ctx, names[name], name); err != nil {
+			return err
+		}
+		if err := op.Half(ctx, name+" named"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meaning is the ID of the image that a name means, "" for none.
+func (at place) meaning(ctx context.Context, name string) (string, error) {
+	got, err := at.Engine.ImageInspect(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot look at the image %s: %w", name, err)
+	}
+	return got.ID, nil
+}
+
+func (at place) tag(ctx context.Context, id, name string) error {
+	if _, err := at.Engine.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: name}); err != nil {
+		return fmt.Errorf("cannot name the image %s %s: %w", shortID(id), name, err)
+	}
+	return nil
+}
+
+// Renamed is a name of an image that means another one than before.
+type Renamed struct {
+	Name string `json:"name"`
+	Was  string `json:"was,omitempty"` // the ID of the image, "" for none
+	Is   string `json:"is"`
+}
+
+// back has a name mean what it did. One that somebody has given to another image since is theirs.
+func (n Renamed) back(ctx context.Context, at place) (done bool, err error) {
+	now, err := at.meaning(ctx, n.Name)
+	switch {
+	case err != nil:
+		return false, err
+	case now == n.Was:
+		return false, nil
+	case now != n.Is:
+		return false, &op.Conflict{What: "the image name " + n.Name, Wanted: cmp.Or(shortID(n.Was), "absent"), Found: cmp.Or(shortID(now), "absent")}
+	case n.Was == "":
+		_, err = at.Engine.ImageRemove(ctx, n.Name, client.ImageRemoveOptions{Force: true})
+		return true, err
+	}
+	return true, at.tag(ctx, n.Was, n.Name)
 }
 
 // Snapshot is a Set as one JSON value on the wire.
@@ -185,11 +280,12 @@ func (s *Snapshot) UnmarshalJSON(data []byte) error { return json.Unmarshal(data
 
 // Return is the inverse of what changes a project's containers.
 type Return struct {
-	_       op.Doc   `doc:"Brings a project back to what its engine had before."`
-	Project string   `json:"project" doc:"The project's name."`
-	Engine  string   `json:"engine,omitempty" doc:"The engine's address."`
-	Was     Snapshot `json:"was" doc:"What was there."`
-	Of      op.Key   `json:"of" doc:"The key of the op that is taken back."`
+	_       op.Doc    `doc:"Brings a project back to what its engine had before."`
+	Project string    `json:"project" doc:"The project's name."`
+	Engine  string    `json:"engine,omitempty" doc:"The engine's address."`
+	Was     Snapshot  `json:"was" doc:"What was there."`
+	Names   []Renamed `json:"names,omitempty" doc:"Names of images that mean others than before."`
+	Of      op.Key    `json:"of" doc:"The key of the op that is taken back."`
 }
 
 var (
@@ -214,5 +310,11 @@ func (r Return) Do(ctx context.Context, d *Docker) (op.Restored, error) {
 	if err != nil {
 		return op.Restored{}, err
 	}
-	return at.Return(ctx, r.Was.Set, r.Of)
+	out, bad := at.Return(ctx, r.Was.Set, r.Of)
+	for _, n := range r.Names {
+		done, err := n.back(ctx, at)
+		out.Already = out.Already && !done
+		bad = errors.Join(bad, err)
+	}
+	return out, bad
 }

@@ -43,11 +43,15 @@ func (u Up) Target(*Docker) string { return u.Project.Target() }
 
 // Inverse implements op.Reversible.
 func (u Up) Inverse(ctx context.Context, d *Docker) (any, error) {
-	return d.inverse(ctx, u.Project, u.Key)
+	return u.aim().inverse(ctx, d)
 }
 
 func (u Up) aim() aim {
 	return aim{project: u.Project, key: u.Key, removeOrphans: u.RemoveOrphans, timeout: u.Timeout,
+		names: func(ctx context.Context, d *Docker, e *reconcile.Engine) (map[string]string, error) {
+			_, ids, err := read(ctx, d, e, u.Project, u.Images)
+			return ids, err
+		},
 		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error) {
 			return wanted(ctx, d, e, u.Project, u.Images, seen)
 		}}

@@ -7,14 +7,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,45 +25,10 @@ import (
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
 )
 
-// reference is Docker Compose, built from its module once and kept by what it is built from.
-func reference(t testing.TB) string {
-	t.Helper()
-	source := "../../../testdata/compose/reference"
-	sum := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
-		b, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum.Write(b)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(cache, "runner", fmt.Sprintf("compose-%x", sum.Sum(nil)[:8]))
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	part := fmt.Sprintf("%s.%d", path, os.Getpid())
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/docker/compose/v5/internal.Version=v"+version, "-o", part, ".")
-	build.Dir, build.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	if err := os.Rename(part, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // TestLabReference makes every project of the corpus as Compose does and as its Set says, and compares what the engine
 // then has, field by field.
 func TestLabReference(t *testing.T) {
-	compose := reference(t)
+	compose := dockertest.Compose(t)
 	w := dockertest.New(t)
 	image := w.Name + ":latest"
 	imported(t, w, image)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -30,7 +31,11 @@ func main() {
 		port = "8080"
 	}
 	listen := flag.String("listen", "127.0.0.1:"+port, "address to listen on")
+	check := flag.String("check", "", "ask this URL whether all is well, and exit: for images without a program that can")
 	flag.Parse()
+	if *check != "" {
+		os.Exit(ask(*check))
+	}
 	faults, err := parseFaults(fault, os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mcpd:", err)
@@ -40,6 +45,22 @@ func main() {
 		fmt.Fprintln(os.Stderr, "mcpd:", err)
 		os.Exit(1)
 	}
+}
+
+// ask is 0 where the answer is 200, else 1.
+func ask(url string) int {
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer resp.Body.Close()
+	io.Copy(os.Stdout, io.LimitReader(resp.Body, 4096))
+	if resp.StatusCode != http.StatusOK {
+		return 1
+	}
+	return 0
 }
 
 func run(addr string, f faults) error {

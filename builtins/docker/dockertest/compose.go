@@ -1,0 +1,50 @@
+package dockertest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// composeVersion is that of the reference, and of what runner does as it does.
+const composeVersion = "5.6.0"
+
+// Compose is the path of Docker Compose itself, built from its module once and kept by what it is built from.
+func Compose(t testing.TB) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	source := filepath.Join(filepath.Dir(file), "../../../testdata/compose/reference")
+	sum := sha256.New()
+	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+		b, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.Write(b)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(cache, "runner", fmt.Sprintf("compose-%x", sum.Sum(nil)[:8]))
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	part := fmt.Sprintf("%s.%d", path, os.Getpid())
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/docker/compose/v5/internal.Version=v"+composeVersion, "-o", part, ".")
+	build.Dir, build.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if err := os.Rename(part, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,390 @@
+//go:build labs
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/erlmcp/runner/builtins/compose/reconcile"
+	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/builtins/docker/dockertest"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/moby/moby/client"
+)
+
+// composeSite is a project whose target is a Compose project on the engine of the labs: a web service of mcpd that is
+// built from nothing, a worker that it needs, and a volume.
+type composeSite struct {
+	*site
+	name   string
+	engine *reconcile.Engine
+	other  []string // variables of the engine's clients
+}
+
+const composeEnvironments = `
+staging = environment(
+    app = "mcpd",
+    build = go(".", tests = []),
+    target = compose_project("%[1]s", env = {"PORT": "%[2]d"}, after_migration = "stay"),
+    base = "http://127.0.0.1:%[2]d",
+    health = probe("/health", within = "%[3]s"),
+    smoke = [smoke.http("/health/ready")],
+    secrets = {"TOKEN": secret.env("TOKEN")},
+    keep = 3,
+)
+`
+
+const composeFile = `services:
+  worker:
+    image: %[1]s-worker
+    build: {context: ., dockerfile: Worker}
+    stop_grace_period: 2s
+  web:
+    image: %[1]s-web
+    build: {context: ., args: {VERSION: dev}}
+    environment: {TOKEN: "${TOKEN:?}"}
+    ports: ["127.0.0.1:${PORT}:8080"]
+    depends_on: [worker]
+    volumes: ["data:/data"]
+    stop_grace_period: 2s
+volumes: {data: {}}
+`
+
+func newComposeSite(t testing.TB) *composeSite {
+	t.Helper()
+	s := &composeSite{site: &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}}
+	s.connect("")
+	s.name = strings.ToLower(fmt.Sprintf("runner-test-%s-%d", regexp.MustCompile(`[^A-Za-z]`).ReplaceAllString(t.Name(), "")[7:], s.port))
+	s.configure("3s")
+	s.write("compose.yaml", fmt.Sprintf(composeFile, s.name))
+	label := "LABEL " + dockertest.Label + "=" + s.name + "\n"
+	s.write("Dockerfile", "FROM scratch\n"+label+"COPY mcpd /mcpd\nENV PORT=8080\nENTRYPOINT [\"/mcpd\", \"-listen\", \"0.0.0.0:8080\"]\n")
+	s.write("Worker", "FROM scratch\n"+label+"COPY worker /mcpd\nENTRYPOINT [\"/mcpd\"]\n")
+	s.write(".dockerignore", "*\n!mcpd\n!worker\n")
+	s.write("recover.star", "def main(environment):\n    lease(environment)\n")
+	s.program("1.0.0", "worker")
+	t.Cleanup(s.wipe)
+	return s
+}
+
+// connect opens an engine, that of the labs where address is "".
+func (s *composeSite) connect(address string) {
+	s.t.Helper()
+	e, err := daemon.NewPool(&host.Host{Files: host.OS{}, Env: os.Environ()}).Open(context.Background(), address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.engine = &reconcile.Engine{Client: e.Client, API: e.API}
+	if address != "" {
+		s.more = append(s.more, "DOCKER_HOST="+address)
+	}
+}
+
+func (s *composeSite) configure(within string) {
+	s.write("environments.star", fmt.Sprintf(composeEnvironments, s.name, s.port, within))
+}
+
+// program lays a version of mcpd into the project.
+func (s *composeSite) program(version, name string) {
+	s.t.Helper()
+	bins, err := binaries()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	b, err := os.ReadFile(bins[version])
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.dir, name), b, 0o755)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// deploy is the stock deploy.star, of a version.
+func (s *composeSite) deploy(version string, more ...string) []string {
+	s.program(version, "mcpd")
+	s.write("VERSION", version+"\n")
+	return append([]string{"deploy.star", "staging", "--output", "plain"}, more...)
+}
+
+// runs runs the real program and wants an exit code.
+func (s *composeSite) runs(code int, args ...string) {
+	s.t.Helper()
+	if got := s.process(0, args...); got != code {
+		s.t.Fatalf("%v: exit %d, want %d\n%s", args, got, code, s.out.String())
+	}
+}
+
+func (s *composeSite) says(texts ...string) {
+	s.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(s.out.String(), text) {
+			s.t.Errorf("not said: %s\n%s", text, s.out.String())
+		}
+	}
+}
+
+func (s *composeSite) seen() *reconcile.Seen {
+	s.t.Helper()
+	seen, err := reconcile.Observe(context.Background(), s.engine, s.name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return seen
+}
+
+// state is what the engine has of the project: each container's name, configuration, image and whether it runs.
+func (s *composeSite) state() string {
+	s.t.Helper()
+	seen := s.seen()
+	var lines []string
+	for _, c := range seen.Containers {
+		lines = append(lines, fmt.Sprint(c.Name, " ", c.Hash, " ", c.ImageID, " ", seen.States[c.ID].Status))
+	}
+	for _, n := range seen.Networks {
+		lines = append(lines, "network "+n.Create.Name)
+	}
+	for _, a := range seen.Aside {
+		if a.New {
+			lines = append(lines, "half made: "+a.Name)
+		}
+	}
+	for _, service := range []string{"web", "worker"} {
+		if i, err := s.engine.ImageInspect(context.Background(), s.name+"-"+service); err == nil {
+			lines = append(lines, service+" is called "+i.ID)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// asReference wants Docker Compose itself to find nothing to do.
+func (s *composeSite) asReference() {
+	s.t.Helper()
+	before, held := s.ids(), s.described()
+	up := exec.Command(dockertest.Compose(s.t), "--progress", "plain", "-p", s.name, "up", "-d", "--no-build", "--pull", "never")
+	up.Dir, up.Env = s.dir, append(s.env(), fmt.Sprint("PORT=", s.port), "VERSION=")
+	text, err := up.CombinedOutput()
+	if after := s.ids(); err != nil || after != before {
+		s.t.Fatalf("docker compose up makes something anew: %v\n%s\nbefore\n%s\nafter\n%s", err, text, held, s.described())
+	}
+}
+
+// described are the project's containers with their labels and images.
+func (s *composeSite) described() string {
+	var out []string
+	for _, c := range s.seen().Containers {
+		out = append(out, fmt.Sprint(c.Name, " ", c.ImageID, " ", c.Config.Labels))
+	}
+	return strings.Join(out, "\n")
+}
+
+// ids are the containers of the project, with those that were put aside.
+func (s *composeSite) ids() string {
+	s.t.Helper()
+	var out []string
+	seen := s.seen()
+	for _, c := range seen.Containers {
+		out = append(out, c.Name+" "+c.ID)
+	}
+	for _, a := range seen.Aside {
+		out = append(out, a.Name+" "+a.ID)
+	}
+	return strings.Join(out, "\n")
+}
+
+// wipe removes everything of the project from the engine.
+func (s *composeSite) wipe() {
+	ctx := context.Background()
+	for _, a := range s.seen().Aside {
+		s.engine.ContainerRemove(ctx, a.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	}
+	for _, c := range s.seen().Containers {
+		s.engine.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	}
+	for _, n := range s.seen().Networks {
+		s.engine.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+	}
+	volumes, _ := s.engine.VolumeList(ctx, client.VolumeListOptions{})
+	for _, v := range volumes.Items {
+		if strings.HasPrefix(v.Name, s.name+"_") {
+			s.engine.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
+		}
+	}
+	images, _ := s.engine.ImageList(ctx, client.ImageListOptions{All: true, Filters: client.Filters{}.Add("label", dockertest.Label+"="+s.name)})
+	for _, i := range images.Items {
+		s.engine.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+	}
+}
+
+// TestLabComposeDeploys: a deployment comes up, is found again, is replaced, fails in each way and is gone back from; and
+// after each success Docker Compose takes the project for its own.
+func TestLabComposeDeploys(t *testing.T) {
+	t.Parallel()
+	s := newComposeSite(t)
+	s.runs(0, s.deploy("1.0.0")...)
+	s.wants("1.0.0")
+	s.says("staging serves mcpd 1.0.0")
+	s.asReference()
+	first := s.ids()
+
+	s.runs(0, s.deploy("1.0.0")...)
+	if s.ids() != first || strings.Contains(s.out.String(), "compose.up") {
+		t.Errorf("what serves already is brought up again\n%s", s.out.String())
+	}
+	s.runs(0, "plan", "deploy.star", "staging")
+
+	s.runs(0, s.deploy("1.1.0")...)
+	s.wants("1.1.0")
+	if kept, _, _ := strings.Cut(first[strings.Index(first, s.name+"-worker"):], "\n"); !strings.Contains(s.ids(), kept) {
+		t.Errorf("a service that has not changed is replaced: %s was %s\n%s", s.ids(), first, s.out.String())
+	}
+	s.asReference()
+
+	before, containers := s.state(), s.ids()
+	for version, why := range map[string]string{"bad": "503 unhealthy", "crash": "web:1"} {
+		s.runs(10, s.deploy(version)...)
+		s.wants("1.1.0")
+		s.says(why, "every change is taken back", "1.1.0 serves")
+		if after := s.state(); after != before || s.ids() != containers {
+			t.Errorf("%s: is not as it was\n%s\n%s\n%s", version, before, after, s.ids())
+		}
+		s.asReference()
+	}
+
+	s.runs(0, "rollback.star", "staging")
+	s.wants("1.0.0")
+	s.runs(0, "rollback.star", "staging", "1.1.0")
+	s.wants("1.1.0")
+	s.asReference()
+	s.runs(1, "rollback.star", "staging", "1.1.1")
+	s.says("there is no good deployment 1.1.1", "did you mean 1.1.0?")
+	s.runs(0, "doctor", "staging")
+	s.says("accepted as good")
+	if out := s.out.String(); strings.Contains(out, "canary") {
+		t.Error("the secret is seen")
+	}
+}
+
+var killed = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d (.*)$`)
+
+// last is what a killed run has said last.
+func (s *composeSite) last() string {
+	all := killed.FindAllStringSubmatch(s.out.String(), -1)
+	if len(all) == 0 {
+		return "its first word"
+	}
+	return all[len(all)-1][1]
+}
+
+// recovers has another machine take back what was killed; then the old version serves, as it was, or the new one where
+// the killed run had committed.
+func (s *composeSite) recovers(old, next, before string) (committed bool) {
+	s.t.Helper()
+	where, out := s.last(), s.out.String()
+	committed = strings.Contains(out, " committed: ")
+	s.otherMachine()
+	s.runs(0, "recover.star", "staging")
+	switch got := s.answers(); {
+	case committed && got == next:
+		return true
+	case got != old:
+		s.t.Fatalf("killed behind %s: %q answers, want %q\n%s\n%s", where, got, old, out, s.out.String())
+	}
+	if after := s.state(); after != before {
+		s.t.Fatalf("killed behind %s: not as it was\n%s\nnow\n%s\n%s\n%s", where, before, after, out, s.out.String())
+	}
+	return false
+}
+
+// TestLabComposeKilledAtEveryFact kills the real program behind each fact of an upgrade; then another machine recovers.
+func TestLabComposeKilledAtEveryFact(t *testing.T) {
+	t.Parallel()
+	s := newComposeSite(t)
+	s.runs(0, s.deploy("1.0.0")...)
+	old, next := "1.0.0", "1.1.0"
+	for n := 1; ; n++ {
+		before := s.state()
+		if s.process(n, s.deploy(next)...) == 0 {
+			t.Logf("%d facts", n-1)
+			break
+		}
+		if s.recovers(old, next, before) {
+			old, next = next, old
+		}
+	}
+	s.asReference()
+}
+
+// TestLabComposeKilledWhileItFails kills the real program behind each fact of a deployment that is not healthy, and of
+// its undo.
+func TestLabComposeKilledWhileItFails(t *testing.T) {
+	t.Parallel()
+	s := newComposeSite(t)
+	s.configure("200ms")
+	s.runs(0, s.deploy("1.0.0")...)
+	before := s.state()
+	for n := 1; ; n++ {
+		if s.process(n, s.deploy("bad")...) == 10 {
+			t.Logf("%d facts", n-1)
+			return
+		}
+		s.recovers("1.0.0", "bad", before)
+	}
+}
+
+// TestLabComposeKilledWhileItRecovers kills a recovery behind each of its facts, and has a third machine end it.
+func TestLabComposeKilledWhileItRecovers(t *testing.T) {
+	t.Parallel()
+	s := newComposeSite(t)
+	s.runs(0, s.deploy("1.0.0")...)
+	before := s.state()
+	for n := 1; ; n++ {
+		s.killBehind("compose.up", s.deploy("1.1.0")...)
+		s.otherMachine()
+		if s.process(n, "recover.star", "staging") == 0 {
+			t.Logf("%d facts", n-1)
+			if n < 3 || s.state() != before {
+				t.Errorf("not as it was: %s", s.out.String())
+			}
+			return
+		}
+		s.recovers("1.0.0", "1.1.0", before)
+	}
+}
+
+// killBehind kills the program when it has said that an op has ended well.
+func (s *composeSite) killBehind(op string, args ...string) {
+	s.t.Helper()
+	cmd := s.command(args...)
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	w.Close()
+	s.out.Reset()
+	buf := make([]byte, 4096)
+	for !bytes.Contains(s.out.Bytes(), []byte(op+" -> ok")) {
+		n, err := r.Read(buf)
+		s.out.Write(buf[:n])
+		if err != nil {
+			s.t.Fatalf("%s has not ended well\n%s", op, s.out.String())
+		}
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	r.Close()
+}
