@@ -1,13 +1,15 @@
 package dockertest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/erlmcp/runner/runtime/host"
 )
 
 // composeVersion is that of the reference, and of what runner does as it does.
@@ -38,10 +40,15 @@ func Compose(t testing.TB) string {
 		t.Fatal(err)
 	}
 	part := fmt.Sprintf("%s.%d", path, os.Getpid())
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/docker/compose/v5/internal.Version=v"+composeVersion, "-o", part, ".")
-	build.Dir, build.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
+	boot, err := host.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	build := host.Cmd{Argv: []string{"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/docker/compose/v5/internal.Version=v" + composeVersion, "-o", part, "."},
+		Dir: source, Env: append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false"), Stdout: &said, Stderr: &said}
+	if exit, err := (host.Linux{Boot: boot}).Run(t.Context(), build, nil); err != nil || exit != (host.Exit{}) {
+		t.Fatalf("%v, %v: %s", exit, err, said.String())
 	}
 	if err := os.Rename(part, path); err != nil {
 		t.Fatal(err)
