@@ -3,7 +3,7 @@
 package reconcile
 
 import (
-	"github.com/moby/moby/api/types/network"
+	"archive/tar"
 	"net"
 	"net/netip"
 	"strings"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/erlmcp/runner/builtins/compose/shape"
 	"github.com/erlmcp/runner/runtime/op"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
 )
 
 func TestLabUpAgainChangeAndBack(t *testing.T) {
@@ -88,6 +90,29 @@ func TestLabTrouble(t *testing.T) {
 				t.Errorf("evidence: %+v, %v", all, err)
 			}
 		})
+	}
+}
+
+// A file that is laid into a container has the owner that it is said to have, whomever the engine's machine knows.
+func TestLabFilesHaveTheirOwners(t *testing.T) {
+	for user, owner := range map[string]int{"65000:65000": 65000, "65000": 0} {
+		l := newLab(t)
+		file := shape.File{Path: "/run/secrets/password", Data: []byte("x"), Mode: 0o400, UID: owner, GID: owner}
+		_, err := l.up(t.Context(), l.set(map[string]string{"web": "serve"}, func(s *shape.Set) {
+			s.Containers[0].Config.User, s.Containers[0].Files = user, []shape.File{file}
+		}), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, err := Observe(t.Context(), l.site.Engine, l.project)
+		l.must(err)
+		got, err := l.site.Engine.CopyFromContainer(t.Context(), seen.Set.Containers[0].ID, client.CopyFromContainerOptions{SourcePath: file.Path})
+		l.must(err)
+		head, err := tar.NewReader(got.Content).Next()
+		if err != nil || head.Uid != owner || head.Gid != owner || head.Mode&0o777 != 0o400 {
+			t.Errorf("as %s: %+v, %v", user, head, err)
+		}
+		got.Content.Close()
 	}
 }
 

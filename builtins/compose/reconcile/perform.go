@@ -295,7 +295,8 @@ func (d *doing) layIn(ctx context.Context, id string, c shape.Container) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	_, err := d.Engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: "/", Content: &b, CopyUIDGID: true})
+	// CopyUIDGID would give them to the container's user, whom the engine looks for among those of its own machine.
+	_, err := d.Engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: "/", Content: &b})
 	if err != nil {
 		return fmt.Errorf("cannot put the files of %s in place: %w", title(c), plain(err))
 	}
