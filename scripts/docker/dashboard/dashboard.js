@@ -22,7 +22,7 @@ function say(status, text) {
 }
 
 async function ask(path) {
-  return fetch("api/" + path, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+  return fetch("cgi-bin/ask/" + path, { cache: "no-store", signal: AbortSignal.timeout(5000) });
 }
 
 async function look() {
