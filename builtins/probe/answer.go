@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/erlmcp/runner/builtins/body"
@@ -24,13 +25,14 @@ type Answer struct {
 	Hint     string // what the probe's author may have meant
 	Document Document
 	late     bool
+	refused  bool // nobody listens there
 }
 
 // Judge decides whether a response, or the error in its place, is a good answer to the probe, and from the version that
 // is expected ("" expects none). An answer that names no version may come from any.
 func Judge(r host.Response, err error, p Probe, version string) Answer {
 	if err != nil {
-		return Answer{Text: body.NoAnswer(err), late: errors.As(err, new(late))}
+		return Answer{Text: body.NoAnswer(err), late: errors.As(err, new(late)), refused: errors.Is(err, syscall.ECONNREFUSED)}
 	}
 	v, bad := readable(r)
 	d := document(v)

@@ -11,8 +11,8 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// Wait asks a probe until its answers are good: at once, then at intervals that grow with the time that has passed. It shows
-// each answer that is not what the one before was. Its error is an *Unhealthy where the answers are to blame.
+// Wait asks a probe until its answers are good: at once, then at intervals that grow with the time that has passed, slowly
+// while nobody listens. It shows each answer that is not what the one before was. Its error is an *Unhealthy where the answers are to blame.
 func Wait(ctx context.Context, h *host.Host, p Probe, version string) (Result, error) {
 	if err := cmp.Or(p.Check(), p.Placed()); err != nil {
 		return Result{}, err
@@ -47,9 +47,12 @@ func Wait(ctx context.Context, h *host.Host, p Probe, version string) (Result, e
 	}
 }
 
-// The shortest and the longest time between two tries. Between them it is an eighth of the time that has passed, so
-// that a wait is seldom an eighth longer than it had to be, or a twentieth of the time that answers must stay good.
+// The shortest and the longest time between two tries. Between them it is an eighth of the time that has passed since
+// somebody listens, so that a wait is seldom an eighth longer than it had to be, or a twentieth of the time that answers
+// must stay good. Nobody can be asked to tell when a program begins to listen, and to be refused costs no service
+// anything: until then it is a hundredth.
 const (
+	knock    = 5 * time.Millisecond
 	quickest = 25 * time.Millisecond
 	slowest  = time.Second
 )
@@ -58,8 +61,10 @@ const (
 type vigil struct {
 	probe    Probe
 	start    time.Time
+	refused  time.Time // when nobody listened last, else the start
 	deadline time.Time
 	tries    int
+	alone    bool      // nobody listened to the last try
 	streak   int       // good answers in a row
 	since    time.Time // when the streak began
 	everGood bool
@@ -68,13 +73,16 @@ type vigil struct {
 }
 
 func newVigil(p Probe, now time.Time) *vigil {
-	return &vigil{probe: p, start: now, deadline: now.Add(p.Within.D())}
+	return &vigil{probe: p, start: now, refused: now, deadline: now.Add(p.Within.D())}
 }
 
 // hear takes an answer in, and shows it where it is not what the one before was.
 func (v *vigil) hear(a Answer, now time.Time, out io.Writer) {
 	v.tries++
 	v.seen.add(a)
+	if v.alone = a.refused; a.refused {
+		v.refused = now
+	}
 	if a.Text != v.last {
 		v.last = a.Text
 		fmt.Fprintln(out, a.Text)
@@ -98,11 +106,14 @@ func (v *vigil) settled(now time.Time) bool {
 // pause is the time to the next try, which leaves time for it; false where there is none.
 func (v *vigil) pause(now time.Time) (time.Duration, bool) {
 	left := v.deadline.Sub(now)
-	step := now.Sub(v.start) / 8
-	if v.streak > 0 {
+	step, least := now.Sub(v.refused)/8, quickest
+	switch {
+	case v.alone:
+		step, least = now.Sub(v.start)/100, knock
+	case v.streak > 0:
 		step = v.probe.StableFor.D() / 20
 	}
-	step = min(max(step, quickest), slowest)
+	step = min(max(step, least), slowest)
 	if rest := v.since.Add(v.probe.StableFor.D()).Sub(now); v.streak > 0 && 0 < rest && rest < left {
 		return min(step, rest), true
 	}

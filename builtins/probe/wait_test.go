@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func (s *service) Do(ctx context.Context, _ host.Request) (host.Response, error)
 	}
 	code, body := s.answer(at)
 	if code == 0 {
-		return host.Response{}, errors.New("dial: connection refused")
+		return host.Response{}, fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
 	}
 	takes := s.takes
 	if code < 0 {
@@ -106,7 +107,7 @@ func TestRefusedThenHealthy(t *testing.T) {
 		if err != nil || !r.Healthy || r.Version != "1.2.0" || r.Tries != len(s.asked) {
 			t.Fatalf("ready at %s: %+v, %v", ready, r, err)
 		}
-		if late := s.now() - ready; late > max(quickest, min(slowest, ready/8)) {
+		if late := s.now() - ready; late > max(knock, min(slowest, ready/100)) {
 			t.Errorf("ready at %s, seen %s later", ready, late)
 		}
 		want := []string{"connection refused", "200 healthy, version 1.2.0"}
@@ -119,9 +120,26 @@ func TestRefusedThenHealthy(t *testing.T) {
 		if len(h.what) != 1 || h.what[0] != "http://127.0.0.1:8080/health to be healthy" || h.until.Sub(s.start) != time.Minute {
 			t.Errorf("waits for %q until %s", h.what, h.until)
 		}
-		if len(s.asked) > 100 {
+		if len(s.asked) > 600 {
 			t.Errorf("asked %d times", len(s.asked))
 		}
+	}
+}
+
+// How long nobody listened says nothing of how long who listens now takes to be healthy.
+func TestListensThenHealthy(t *testing.T) {
+	const ready = 30700 * time.Millisecond
+	s := newService(func(at time.Duration) (int, string) {
+		switch {
+		case at < 30*time.Second:
+			return 0, ""
+		case at < ready:
+			return 503, dbDown
+		}
+		return 200, goodDoc
+	})
+	if _, err := Wait(t.Context(), s.host(), probe(), ""); err != nil || s.now()-ready > time.Second/8 {
+		t.Errorf("seen %s later, %v", s.now()-ready, err)
 	}
 }
 

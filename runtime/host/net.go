@@ -113,7 +113,18 @@ func plainly(ctx context.Context, err error) error {
 		err = u.Err
 	}
 	if o := (*net.OpError)(nil); errors.As(err, &o) {
-		return fmt.Errorf("%s: %s", o.Op, strings.TrimPrefix(strings.TrimPrefix(o.Err.Error(), "connect: "), "read: "))
+		return phrase{o.Op + ": " + strings.TrimPrefix(strings.TrimPrefix(o.Err.Error(), "connect: "), "read: "), o.Err}
 	}
 	return err
 }
+
+// phrase is an error of the network in short words.
+type phrase struct {
+	words string
+	cause error
+}
+
+func (p phrase) Error() string { return p.words }
+
+// Unwrap is what the kernel said.
+func (p phrase) Unwrap() error { return p.cause }

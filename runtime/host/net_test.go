@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -77,7 +78,10 @@ func TestDoSaysWhatHappened(t *testing.T) {
 			t.Errorf("%s: %v", c.want, err)
 		}
 	}
-	if err := (Internet{}).Dial(t.Context(), refused); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := (Internet{}).Do(t.Context(), Request{URL: "http://" + refused}); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("what the kernel said is lost: %v", err)
+	}
+	if err := (Internet{}).Dial(t.Context(), refused); !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("dial: %v", err)
 	}
 	if err := (Internet{}).Dial(t.Context(), gone); err != nil {
