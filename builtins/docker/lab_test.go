@@ -199,18 +199,29 @@ func TestLabRun(t *testing.T) {
 	if _, err := run("eat"); err == nil || !strings.Contains(err.Error(), "killed (exit 137), out of memory") {
 		t.Errorf("%v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	h := &heard{text: "waits", began: cancel}
-	r := Run{Image: w.Name + ":1", Program: []string{"/prog"}, Argv: []string{"wait"}, Network: "none", Timeout: op.Duration(20 * time.Second), Key: "lab/3"}
-	if _, err := r.Do(op.WithSpeaker(ctx, h), d); !errors.Is(err, context.Canceled) || !slices.Contains(h.lines, "told to end") {
-		t.Errorf("%v %q", err, h.lines)
-	}
 	if left := w.Containers(); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	r.Image = w.Name + ":none"
-	if _, err := r.Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "the engine has no image") {
+	none := Run{Image: w.Name + ":none", Timeout: op.Duration(20 * time.Second), Key: "lab/3"}
+	if _, err := none.Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "the engine has no image") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A container that is told to end has its time to do so, also when it is told while it starts.
+func TestLabRunIsCancelled(t *testing.T) {
+	w, d := world(t)
+	must[Built](t)(build(w).Do(t.Context(), d))
+	for n := range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		h := &heard{text: "waits", began: cancel}
+		r := Run{Image: w.Name + ":1", Program: []string{"/prog"}, Argv: []string{"wait"}, Network: "none", Timeout: op.Duration(20 * time.Second), Key: "lab/3"}
+		if _, err := r.Do(op.WithSpeaker(ctx, h), d); !errors.Is(err, context.Canceled) || !slices.Contains(h.lines, "told to end") {
+			t.Errorf("%d: %v %q", n, err, h.lines)
+		}
+	}
+	if left := w.Containers(); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 

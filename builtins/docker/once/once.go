@@ -73,11 +73,13 @@ func Run(ctx context.Context, h *host.Host, e *client.Client, c Container, out, 
 	}
 	limited, cancel := h.Clock.Timeout(ctx, c.Within, fmt.Errorf("it ran longer than %s", op.Duration(c.Within)))
 	defer cancel()
-	id, err := create(limited, h, e, c)
+	asking, over := lasting(limited, h.Clock)
+	defer over()
+	id, err := create(asking, h, e, c)
 	if err != nil {
 		return Ended{}, err
 	}
-	ended, err := run(limited, h, e, c, id, out, errs)
+	ended, err := run(limited, asking, h, e, c, id, out, errs)
 	if err == nil {
 		return ended, nil
 	}
@@ -85,6 +87,19 @@ func Run(ctx context.Context, h *host.Host, e *client.Client, c Container, out, 
 		err = context.Cause(limited)
 	}
 	return Ended{}, errors.Join(err, remove(h, e, id))
+}
+
+// lasting is ctx, and goes on for a while when that has ended: what the engine has been asked for is awaited, for until then
+// nobody can take it back, or tell it to end.
+func lasting(ctx context.Context, clock host.Clock) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		limited, over := clock.Timeout(out, 2*Grace, nil)
+		defer over()
+		<-limited.Done()
+		cancel()
+	})
+	return out, func() { stop(); cancel() }
 }
 
 func create(ctx context.Context, h *host.Host, e *client.Client, c Container) (string, error) {
@@ -105,7 +120,7 @@ func create(ctx context.Context, h *host.Host, e *client.Client, c Container) (s
 }
 
 // run listens before it starts the container, so that nothing is missed.
-func run(ctx context.Context, h *host.Host, e *client.Client, c Container, id string, out, errs io.Writer) (Ended, error) {
+func run(ctx, asking context.Context, h *host.Host, e *client.Client, c Container, id string, out, errs io.Writer) (Ended, error) {
 	if c.Before != nil {
 		if err := c.Before(ctx, id); err != nil {
 			return Ended{}, err
@@ -124,18 +139,11 @@ func run(ctx context.Context, h *host.Host, e *client.Client, c Container, id st
 		_, err := stdcopy.StdCopy(out, errs, attached.Reader)
 		copied <- err
 	}()
-	_, err = e.ContainerStart(ctx, id, client.ContainerStartOptions{})
 	var ended Ended
 	gone := false
-	if err == nil {
-		if ended, err = wait(ctx, heard); ctx.Err() != nil {
-			told, cancel := h.Clock.Timeout(listening, 2*Grace, nil)
-			seconds := int(Grace / time.Second)
-			if _, stopped := e.ContainerStop(told, id, client.ContainerStopOptions{Timeout: &seconds}); stopped == nil {
-				_, left := wait(told, heard)
-				gone = left == nil
-			}
-			cancel()
+	if _, err = e.ContainerStart(asking, id, client.ContainerStartOptions{}); err == nil {
+		if ended, err = wait(ctx, heard); err != nil && ctx.Err() != nil {
+			gone = end(h, e, id, heard)
 		}
 	}
 	if err != nil && !gone {
@@ -143,6 +151,18 @@ func run(ctx context.Context, h *host.Host, e *client.Client, c Container, id st
 	}
 	<-copied // what it printed last comes before its end is told
 	return ended, err
+}
+
+// end tells a container to end, and reports whether it has.
+func end(h *host.Host, e *client.Client, id string, heard client.EventsResult) bool {
+	told, cancel := h.Clock.Timeout(context.Background(), 2*Grace, nil)
+	defer cancel()
+	seconds := int(Grace / time.Second)
+	if _, err := e.ContainerStop(told, id, client.ContainerStopOptions{Timeout: &seconds}); err != nil {
+		return false
+	}
+	_, err := wait(told, heard)
+	return err == nil
 }
 
 // wait follows the engine's events to the container's end, and on until it is removed: that memory was short may be told

@@ -69,9 +69,9 @@ func main() {
 	case "id":
 		fmt.Println(os.Getuid(), os.WriteFile("/written", nil, 0o644) == nil)
 	case "wait":
-		fmt.Println("waits")
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGTERM)
+		fmt.Println("waits")
 		select {
 		case <-c:
 			fmt.Println("told to end")
