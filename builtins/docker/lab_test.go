@@ -22,9 +22,12 @@ import (
 type heard struct {
 	op.Silent
 	lines []string
+	waits []string
 	text  string
 	began func()
 }
+
+func (h *heard) Waiting(what string, _ time.Time) { h.waits = append(h.waits, what) }
 
 func (h *heard) Output(l string) {
 	if h.lines = append(h.lines, l); h.began != nil && strings.Contains(l, h.text) {

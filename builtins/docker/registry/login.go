@@ -17,7 +17,6 @@ import (
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
-	"github.com/moby/moby/api/pkg/authconfig"
 	api "github.com/moby/moby/api/types/registry"
 )
 
@@ -148,6 +147,9 @@ func (c Client) ask(ctx context.Context, name, registry string) (login, error) {
 		return login{}, err
 	case ended != "" && strings.Contains(said, "credentials not found"):
 		return login{}, nil
+	case ended != "" && strings.Contains(said, "{"): // it may be the password
+		said = "what it prints is not shown"
+		fallthrough
 	case ended != "":
 		return login{}, fmt.Errorf("cannot ask %s for the password of %s: %s: %s", argv[0], registry, ended, strings.Join(strings.Fields(said), " "))
 	}
@@ -163,15 +165,12 @@ func (c Client) ask(ctx context.Context, name, registry string) (login, error) {
 	return l, nil
 }
 
-// header is the login as the engine takes it.
-func (c Client) header(ctx context.Context, image reference.Named) (string, error) {
+// auth is for whom an image is had; nothing but the registry for nobody.
+func (c Client) auth(ctx context.Context, image reference.Named) (api.AuthConfig, error) {
 	registry := reference.Domain(image)
 	l, err := c.login(ctx, registry)
-	if err != nil || l == (login{}) {
-		return "", err
-	}
 	if registry == "docker.io" {
 		registry = hub
 	}
-	return authconfig.Encode(api.AuthConfig{Username: l.username, Password: l.password, IdentityToken: l.token, ServerAddress: registry})
+	return api.AuthConfig{Username: l.username, Password: l.password, IdentityToken: l.token, ServerAddress: registry}, err
 }
