@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,10 +133,33 @@ func TestStepLimit(t *testing.T) {
 	if n := o.Steps(); n < 5000 || n > 5010 {
 		t.Errorf("%d steps are counted", n)
 	}
-	// Branches share what there is.
-	_, err = run(t, "def f():\n    for i in range(300):\n        pass\nparallel([f] * 4)", few)
-	if err == nil || !strings.Contains(Diagnose(err).Message, "more than 5000 steps") {
-		t.Errorf("four branches: %v", err)
+}
+
+// abreast is a run in which no branch goes on behind its stage before all have come to theirs.
+type abreast struct {
+	*fakeRun
+	come sync.WaitGroup
+}
+
+func (a *abreast) Stage(string, string) {
+	a.come.Done()
+	a.come.Wait()
+}
+
+// Branches share the steps that there are, side by side as well as one after the other.
+func TestStepLimitOfBranches(t *testing.T) {
+	src := "def f():\n    stage(\"go\")\n    for i in range(300):\n        pass\ndef main():\n    parallel([f] * %d)\n    print(\"all is done\")\n"
+	for branches, over := range map[int]bool{2: false, 4: true} {
+		o := open(t, map[string]string{"deploy.star": fmt.Sprintf(src, branches)}, "deploy.star", func(o *Options) { o.Limits.Steps = 5000 })
+		run := &abreast{fakeRun: &fakeRun{o.world, false}}
+		run.come.Add(branches)
+		call, err := o.Parse(nil, nil)
+		if err == nil {
+			err = o.Main(t.Context(), run, call)
+		}
+		if (err != nil) != over || over && (!strings.Contains(Diagnose(err).Message, "more than 5000 steps") || len(o.lines) > 0) {
+			t.Errorf("%d branches: %v, printed %q", branches, err, o.lines)
+		}
 	}
 }
 

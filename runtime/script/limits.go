@@ -60,10 +60,11 @@ func newBudget(l Limits) *budget { return &budget{limits: l} }
 
 func (b *budget) taken() uint64 { return b.steps.Load() }
 
-// meter makes the thread count its steps, and stop where the script has taken too much.
-func (b *budget) meter(t *starlark.Thread, stop func(error)) (done func()) {
+// meter makes the thread count its steps, and stop where the script has taken too much. The thread calls count where
+// others may have taken steps: it stops at its next one where those were too many.
+func (b *budget) meter(t *starlark.Thread, stop func(error)) (count, done func()) {
 	var counted uint64
-	count := func() {
+	count = func() {
 		b.steps.Add(t.Steps - counted)
 		counted = t.Steps
 		left := uint64(0)
@@ -81,7 +82,7 @@ func (b *budget) meter(t *starlark.Thread, stop func(error)) (done func()) {
 			t.Cancel(err.Error())
 		}
 	}
-	return func() { b.steps.Add(t.Steps - counted) }
+	return count, func() { b.steps.Add(t.Steps - counted) }
 }
 
 func (b *budget) exceeded(t *starlark.Thread) error {

@@ -21,6 +21,7 @@ type flow struct {
 	branch string     // "7/web/"
 	pure   string     // the op that the thread's function was given to: nothing may have an effect
 	test   *testValue // of a test, outside of a run
+	count  func()     // the steps that were taken
 }
 
 const flowKey = "flow"
@@ -32,7 +33,8 @@ func (s *Script) thread(f *flow, name string) (t *starlark.Thread, stop func()) 
 	t = &starlark.Thread{Name: name, Load: s.loader.loadFor, Print: func(*starlark.Thread, string) {}}
 	t.SetLocal(flowKey, f)
 	startime.SetNow(t, func() (time.Time, error) { return s.options.Info.Now, nil })
-	done := s.budget.meter(t, s.cancel)
+	count, done := s.budget.meter(t, s.cancel)
+	f.count = count
 	ctx := f.ctx
 	release := context.AfterFunc(ctx, func() { t.Cancel(context.Cause(ctx).Error()) })
 	s.interpreting.Add(1)
@@ -43,10 +45,14 @@ func (s *Script) thread(f *flow, name string) (t *starlark.Thread, stop func()) 
 	}
 }
 
-// outside runs f, which is not the interpreter's work: the watchdog does not count its time.
+// outside runs f, which is not the interpreter's work: the watchdog does not count its time. What other threads took
+// meanwhile, the branches of parallel above all, counts against this one's steps.
 func (f *flow) outside(do func()) {
 	f.script.interpreting.Add(-1)
-	defer f.script.interpreting.Add(1)
+	defer func() {
+		f.script.interpreting.Add(1)
+		f.count()
+	}()
 	do()
 }
 
