@@ -87,7 +87,7 @@ func (s *site) whole() {
 	if _, err := os.Stat(s.root(".runner", "trial")); err == nil {
 		s.t.Fatalf("a trial is left\n%s", s.out.String())
 	}
-	for end := time.Now().Add(time.Second); len(s.trials()) > 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); len(s.trials()) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("trials run: %v\n%s", s.trials(), s.out.String())
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what it wants to see; only a test that fails waits so long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // seen is what a process has written so far. Tests wait for its words.
 type seen struct {

@@ -75,7 +75,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// answers waits up to 5 s for a version to answer on the port of the script's service: answers 1.0.0. With none, it
+// answers waits for a version to answer on the port of the script's service: answers 1.0.0. With none, it
 // wants nothing to answer.
 func answers(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
@@ -83,7 +83,7 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s := ts.Value("site").(*site)
 	want := append(args, "")[0]
-	for end := time.Now().Add(5 * time.Second); s.answers() != want; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); s.answers() != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			ts.Fatalf("%q answers, want %q", s.answers(), want)
 		}

@@ -355,7 +355,7 @@ func (s *site) service() int {
 func (s *site) killService() {
 	boot, _ := host.BootID()
 	procs := host.Linux{Boot: boot}
-	for range 20 {
+	for range 2000 {
 		if o, ok := procs.PortOwner(s.port); ok && o.PID > 0 {
 			syscall.Kill(o.PID, syscall.SIGKILL)
 		}

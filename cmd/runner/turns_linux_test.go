@@ -143,7 +143,7 @@ func (s *turns) begin(uid int, then string) *exec.Cmd {
 // appears waits for a file.
 func (s *turns) appears(name string) {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(name); err == nil {
 			return
 		}

@@ -107,7 +107,7 @@ func TestRootLeaseOnABrokenDisk(t *testing.T) {
 				if !errors.Is(err, syscall.EIO) || errors.Is(err, journal.ErrLost) {
 					t.Errorf("%s %s fails: %v", c.call, c.name, err)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(time.Minute):
 				faults.Heal()
 				t.Errorf("%s %s fails, and the take goes round %d times", c.call, c.name, faults.Met())
 				continue
