@@ -32,7 +32,7 @@ type Backup struct {
 	Path     string            `json:"path" doc:"Its folder, or its archive."`
 	Kind     string            `json:"kind" doc:"Why it was made: backup or pre-rollback."`
 	Release  string            `json:"release" doc:"The release that it is a copy of, by its number."`
-	Version  string            `json:"version" doc:"The application's version."`
+	Version  string            `json:"version" doc:"The application's version, empty where nobody knows it."`
 	Digest   string            `json:"digest" doc:"The digest of the artifact that it makes again, which is the one that was installed, unless a person changed the release."`
 	Config   string            `json:"config" doc:"The digest of the configuration that was installed with the release, empty for none."`
 	Good     bool              `json:"good" doc:"Whether the release was accepted after its health was proved."`

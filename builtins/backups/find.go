@@ -133,6 +133,7 @@ func (f Find) absent(r layout.Root, all []layout.Backup, rels []layout.Release) 
 	for _, rel := range rels {
 		names = append(names, rel.ID, rel.Version)
 	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "" })
 	near := builtin.DidYouMean(f.Name, names)
 	switch {
 	case f.Releases && len(all)+len(rels) == 0:
@@ -192,6 +193,7 @@ func severalReleases(all []layout.Release) string {
 }
 
 func telling(name, version string, good bool) string {
+	version = layout.Versioned(version)
 	if !good {
 		version += ", never accepted"
 	}

@@ -55,7 +55,7 @@ func (p Prune) Difference(ctx context.Context, h *host.Host) ([]string, error) {
 	old, err := p.old(ctx, layout.At(h, p.Root))
 	var out []string
 	for _, b := range old {
-		out = append(out, fmt.Sprintf("delete the backup %s (%s)", b.ID, b.Version))
+		out = append(out, fmt.Sprintf("delete the backup %s (%s)", b.ID, layout.Versioned(b.Version)))
 	}
 	return out, err
 }

@@ -167,3 +167,10 @@ func NoAnswer(err error) string {
 	}
 	return Printable(err.Error(), 160)
 }
+
+// SameVersion reports whether a program names the version that was deployed: tags have a v before it, and programs often
+// have none.
+func SameVersion(named any, version string) bool {
+	text, ok := named.(string)
+	return ok && strings.TrimPrefix(text, "v") == strings.TrimPrefix(version, "v")
+}

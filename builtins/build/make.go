@@ -87,6 +87,3 @@ func (m MakeSource) Check() error {
 	}
 	return Make{Targets: m.Targets, Output: m.Output, Version: m.Version, Env: m.Env, Timeout: defaultTimeout}.Check()
 }
-
-// Recipe marks the value as a way to build, for environment(build = ...).
-func (MakeSource) Recipe() {}

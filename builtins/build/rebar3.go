@@ -45,9 +45,6 @@ type Rebar3Source struct {
 	Tests   []string               `json:"tests" doc:"What tests the source: \"eunit\", \"ct\"; an empty list for nothing."`
 }
 
-// Recipe marks the value as a way to build, for environment(build = ...).
-func (Rebar3Source) Recipe() {}
-
 // Check implements op.Checked.
 func (r Rebar3Source) Check() error {
 	if len(r.Tests) > 0 {

@@ -85,7 +85,10 @@ func appVersion(f host.FS, dir, app string) (string, error) {
 	return m[1], checkVersion("cannot use the vsn of "+found, m[1])
 }
 
-const appSuffix = ".app.src"
+const (
+	appSuffix = ".app.src"
+	anyApp    = "." // the only one, whatever it is called
+)
 
 // appFiles are the *.app.src of a rebar3 project, seen from dir.
 func appFiles(f host.FS, dir string) ([]string, error) {

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 type Release struct {
 	ID        string    `json:"id" doc:"Its number, such as 000042."`
 	Name      string    `json:"name" doc:"The application's name."`
-	Version   string    `json:"version" doc:"The application's version."`
+	Version   string    `json:"version" doc:"The application's version, empty where nobody knows it."`
 	Digest    string    `json:"digest" doc:"The digest of the artifact that it was made from."`
 	Platform  string    `json:"platform" doc:"The platform that it was built for."`
 	Config    string    `json:"config" doc:"The digest of the configuration that was installed with it, empty for none."`
@@ -32,6 +33,9 @@ type Release struct {
 	Good      bool      `json:"good" doc:"Whether it was accepted after its health was proved."`
 	Accepted  int       `json:"accepted" doc:"The order of acceptance: the highest is the latest; 0 where it never was."`
 }
+
+// Versioned is a version as an addition to a name says it; "" is that of what nobody knows the version of.
+func Versioned(version string) string { return cmp.Or(version, "of unknown version") }
 
 // Manifest is what stands in a release's manifest.
 type Manifest struct {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -16,6 +17,7 @@ import (
 type Port struct {
 	_    op.Doc `doc:"Looks who listens on a TCP port of this machine."`
 	Port int    `json:"port" doc:"The port."`
+	Root string `json:"root,omitempty" doc:"A host root: the result says whether it is its service that listens."`
 }
 
 // Listener is who listens on a port.
@@ -28,6 +30,7 @@ type Listener struct {
 	User    string `json:"user" doc:"The user as whom it runs."`
 	Root    string `json:"root" doc:"The host root that it was started from, empty where from none."`
 	Release string `json:"release" doc:"The release there: \"000042\"."`
+	Service bool   `json:"service" doc:"Whether it is the service that was started on the root that was asked about."`
 }
 
 var (
@@ -50,15 +53,22 @@ func (p Port) Check() error {
 func (p Port) Do(_ context.Context, h *host.Host) (Listener, error) {
 	owner, taken := h.Procs.PortOwner(p.Port)
 	l := Listener{Port: p.Port, Taken: taken, PID: owner.PID, Name: owner.Name}
-	if owner.PID == 0 {
+	if owner.PID > 0 {
+		if info, err := h.Files.Stat("/proc/" + strconv.Itoa(owner.PID)); err == nil {
+			uid, _ := host.Ownership(info)
+			l.User = host.UserName(uid)
+		}
+		l.Root, l.Release = origin(h, owner)
+	}
+	if !taken || p.Root == "" {
 		return l, nil
 	}
-	if info, err := h.Files.Stat("/proc/" + strconv.Itoa(owner.PID)); err == nil {
-		uid, _ := host.Ownership(info)
-		l.User = host.UserName(uid)
-	}
-	l.Root, l.Release = origin(h, owner)
-	return l, nil
+	root := h.Abs(p.Root)
+	runs, err := driver.Current(h, root)
+	seen := owner.Group == runs.Proc.PID || l.Root == root
+	unseen := owner.PID == 0 && runs.Loaded.Port == p.Port // another user's, as a service of systemd is to who deploys
+	l.Service = runs.Alive && (seen || unseen)
+	return l, err
 }
 
 var releasePath = regexp.MustCompile(`^(/.*)/releases/([0-9]{6,})(?:/|$| \(deleted\)$)`)

@@ -44,9 +44,9 @@ func Judge(r host.Response, err error, p Probe, version string) Answer {
 	case fault != nil:
 		a.Good, a.Hint = false, op.HintOf(fault)
 		notes = []string{fault.Error()}
-	case version != "" && d.Version != "" && d.Version != version:
+	case version != "" && d.Version != "" && !body.SameVersion(d.Version, version):
 		a.Good = false
-		a.Hint = "another process answers there, or the build does not tell the program its version, as -X main.version={version} does in ldflags"
+		a.Hint = "another process answers there, or the build does not tell the program its version, as -X main.version={version} does in ldflags; --artifact-version says the version of what was built elsewhere"
 		notes = []string{"version " + d.Version, "want " + version}
 	case d.Version != "":
 		notes = []string{"version " + d.Version}

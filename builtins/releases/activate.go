@@ -131,12 +131,12 @@ func (a Activate) Difference(_ context.Context, h *host.Host) ([]string, error) 
 	if was != "" {
 		from = was
 		if rel, _, err := r.Read(was); err == nil {
-			from = fmt.Sprintf("%s (%s)", was, rel.Version)
+			from = fmt.Sprintf("%s (%s)", was, layout.Versioned(rel.Version))
 		}
 	}
 	to := a.ID
 	if rel, _, err := r.Read(a.ID); err == nil {
-		to = fmt.Sprintf("%s (%s)", a.ID, rel.Version)
+		to = fmt.Sprintf("%s (%s)", a.ID, layout.Versioned(rel.Version))
 	}
 	return []string{fmt.Sprintf("current: %s -> %s", from, to)}, nil
 }

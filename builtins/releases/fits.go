@@ -26,7 +26,7 @@ type Fits struct {
 
 // Summary implements op.Op.
 func (f Fits) Summary() string {
-	return fmt.Sprintf("compare %s %s with %s", f.Artifact.Name, f.Artifact.Version, f.Root)
+	return fmt.Sprintf("compare %s with %s", f.Artifact, f.Root)
 }
 
 // Do implements op.Op. It gives what does not fit, a line each; none where all does.
@@ -35,7 +35,7 @@ func (f Fits) Do(_ context.Context, h *host.Host) ([]string, error) {
 	var problems []string
 	here := runtime.GOOS + "/" + runtime.GOARCH
 	if p := f.Artifact.Platform; p != "" && p != "any" && !slices.Contains(strings.Split(p, ","), here) {
-		problems = append(problems, fmt.Sprintf("%s %s is built for %s, and this machine is %s", f.Artifact.Name, f.Artifact.Version, p, here))
+		problems = append(problems, fmt.Sprintf("%s is built for %s, and this machine is %s", f.Artifact, p, here))
 	}
 	t, err := artifact.Find(h.Files, h.Abs(f.Artifact.Path))
 	if err != nil {

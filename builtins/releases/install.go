@@ -29,7 +29,7 @@ type Install struct {
 
 // Summary implements op.Op.
 func (i Install) Summary() string {
-	return fmt.Sprintf("install %s %s into %s", i.Artifact.Name, i.Artifact.Version, i.Root)
+	return fmt.Sprintf("install %s into %s", i.Artifact, i.Root)
 }
 
 // Preview implements op.Previewer.

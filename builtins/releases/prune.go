@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/builtins/layout"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -51,7 +52,7 @@ func (p Prune) Difference(_ context.Context, h *host.Host) ([]string, error) {
 	old, err := p.old(at(h, p.Root))
 	var out []string
 	for _, rel := range old {
-		out = append(out, fmt.Sprintf("delete release %s (%s)", rel.ID, rel.Version))
+		out = append(out, fmt.Sprintf("delete release %s (%s)", rel.ID, layout.Versioned(rel.Version)))
 	}
 	return out, err
 }

@@ -22,7 +22,7 @@ type Serves struct {
 
 // Summary implements op.Op.
 func (s Serves) Summary() string {
-	return fmt.Sprintf("compare what serves %s with %s %s", s.Root, s.Artifact.Name, s.Artifact.Version)
+	return fmt.Sprintf("compare what serves %s with %s", s.Root, s.Artifact)
 }
 
 // Do implements op.Op.

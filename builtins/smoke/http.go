@@ -70,7 +70,7 @@ func (t HTTP) judge(r host.Response, version string) verdict {
 	if path, got := body.Mismatch(v, t.JSON); path != "" {
 		return failed(path+" = "+body.Short(t.JSON[path]), "%s", got)
 	}
-	if named, ok := body.At(v, "version"); version != "" && ok && named != any(version) {
+	if named, ok := body.At(v, "version"); version != "" && ok && !body.SameVersion(named, version) {
 		return failed("version "+version, "version %s", body.Short(named))
 	}
 	return verdict{good: true, expected: t.expected(), got: status}

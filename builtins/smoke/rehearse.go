@@ -45,7 +45,7 @@ type Rehearsal struct {
 
 // Summary implements op.Op.
 func (r Rehearse) Summary() string {
-	return fmt.Sprintf("rehearse %s %s on a free port", r.Artifact.Name, r.Artifact.Version)
+	return fmt.Sprintf("rehearse %s on a free port", r.Artifact)
 }
 
 // Check implements op.Checked.
@@ -153,7 +153,7 @@ func (r Rehearse) play(ctx context.Context, h *host.Host, u driver.Unit) (Rehear
 		err = end
 	}
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("the rehearsal of %s %s fails: %w%s", r.Artifact.Name, r.Artifact.Version, err, said.last())
+		err = fmt.Errorf("the rehearsal of %s fails: %w%s", r.Artifact, err, said.last())
 	}
 	return out, err
 }

@@ -22,6 +22,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	apps, err := filepath.Abs(filepath.Join("..", "..", "testdata", "apps"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +38,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			s := &site{t: t, dir: e.WorkDir, port: freePort(t)}
 			for name, value := range map[string]string{
-				"PORT": strconv.Itoa(s.port), "BINS": filepath.Dir(bins["1.0.0"]), "TOKEN": "canary-5f1d6f0c-canary", "HOME": e.WorkDir,
+				"PORT": strconv.Itoa(s.port), "BINS": filepath.Dir(bins["1.0.0"]), "TOKEN": "canary-5f1d6f0c-canary", "HOME": e.WorkDir, "APPS": apps,
 				"GOCACHE": cmp.Or(os.Getenv("GOCACHE"), filepath.Join(cache, "go-build")),
 			} {
 				e.Setenv(name, value)
