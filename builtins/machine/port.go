@@ -2,7 +2,9 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -65,6 +67,9 @@ func (p Port) Do(_ context.Context, h *host.Host) (Listener, error) {
 	}
 	root := h.Abs(p.Root)
 	runs, err := driver.Current(h, root)
+	if errors.Is(err, fs.ErrPermission) { // it is not for who asks to know
+		return l, nil
+	}
 	seen := owner.Group == runs.Proc.PID || l.Root == root
 	unseen := owner.PID == 0 && runs.Loaded.Port == p.Port // another user's, as a service of systemd is to who deploys
 	l.Service = runs.Alive && (seen || unseen)
