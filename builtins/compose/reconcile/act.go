@@ -273,7 +273,11 @@ func (d *doing) send(ctx context.Context, request func(ctx context.Context) erro
 	whole, cancel := d.Clock.Timeout(context.WithoutCancel(ctx), patience, fmt.Errorf("the engine does not answer within %s", patience))
 	defer cancel()
 	defer d.slowly(ctx, "the engine", patience)()
-	return plain(request(whole))
+	err := request(whole)
+	if err != nil && whole.Err() != nil {
+		return context.Cause(whole)
+	}
+	return plain(err)
 }
 
 // silence is how long the engine may take without a line: less than the second after which an op must have spoken.

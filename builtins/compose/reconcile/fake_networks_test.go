@@ -101,7 +101,8 @@ func (f *fake) exec(r *http.Request) (any, error) {
 	return map[string]string{"Id": b.id}, nil
 }
 
-func startExec(w http.ResponseWriter, _ *http.Request) {
+func startExec(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")

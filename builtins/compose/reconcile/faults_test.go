@@ -329,3 +329,30 @@ func TestCheckIsRunByUs(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 }
+
+// An engine that takes a request and says nothing is not waited for without an end.
+func TestEngineIsSilent(t *testing.T) {
+	l := inMemory(t)
+	l.fake.ahead = func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/start") {
+			<-r.Context().Done()
+		}
+	}
+	err := l.upAt(t.Context(), l.site, l.set(map[string]string{"web": "serve"}), key)
+	if err == nil || err.Error() != "cannot start web:1: the engine does not answer within 1m0s" {
+		t.Errorf("%v", err)
+	}
+}
+
+// The same op again, with other files than at its first try: what that made is its own half, and no version to go back to.
+func TestDoneAgainOtherwise(t *testing.T) {
+	l := inMemory(t)
+	was, old := l.setUp(stories["start first"])
+	for _, line := range []string{"serve 7s", "serve 8s", "serve 9s"} {
+		l.must(l.upAt(t.Context(), l.site, l.set(map[string]string{"web": line}), key))
+	}
+	if got := l.named("p-web-1").made.Cmd[2]; got != "9s" || len(l.fake.containers) != 2 {
+		t.Errorf("%s, %d containers", got, len(l.fake.containers))
+	}
+	l.back(was.Set, old, "")
+}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 // story is a project before a run and what the run makes of it.
 type story struct {
 	was, now func(l *lab) shape.Set
-	spoil    func(l *lab) // between the two
+	does     func(seen *Seen) *Plan // in place of bringing up what is now
 }
 
 // stories are those that every way of dying is tried on.
@@ -56,6 +57,26 @@ var stories = map[string]story{
 	"one that did not run": {
 		was: func(l *lab) shape.Set { return l.set(map[string]string{"web": "serve", "job": "exit 0"}) },
 		now: func(l *lab) shape.Set { return l.set(map[string]string{"web": "serve", "job": "exit 0"}) },
+	},
+	"a restart": {
+		was: func(l *lab) shape.Set {
+			return l.set(map[string]string{"db": "serve", "web": "serve"}, restarted("web", "db"))
+		},
+		now: func(l *lab) shape.Set {
+			return l.set(map[string]string{"db": "serve 9s", "web": "serve"}, restarted("web", "db"))
+		},
+	},
+	"a stop": {
+		was: func(l *lab) shape.Set {
+			return l.set(map[string]string{"db": "serve", "web": "serve"}, needs("web", "db", started))
+		},
+		does: func(seen *Seen) *Plan { return NewStop(seen, nil, key) },
+	},
+	"down": {
+		was: func(l *lab) shape.Set {
+			return l.set(map[string]string{"db": "serve", "web": "serve"}, cached("db"), second2("web"))
+		},
+		does: func(seen *Seen) *Plan { return NewDown(seen, key) },
 	},
 }
 
@@ -142,13 +163,38 @@ func replica(c shape.Container, n int) shape.Container {
 	return c
 }
 
+// restarted lets a service be started again with another.
+func restarted(service, on string) func(*shape.Set) {
+	return func(s *shape.Set) {
+		needs(service, on, started)(s)
+		for i := range s.Services {
+			if s.Services[i].Name == service {
+				s.Services[i].Needs[0].Restart = true
+			}
+		}
+	}
+}
+
+// tell does what the story is about.
+func (s story) tell(ctx context.Context, l *lab, site Site) error {
+	if s.does == nil {
+		return l.upAt(ctx, site, s.now(l), key)
+	}
+	seen, err := Observe(ctx, site.Engine, l.project)
+	if err != nil {
+		return err
+	}
+	_, err = site.Act(ctx, s.does(seen), 10*time.Minute)
+	return err
+}
+
 // killedGoingThere kills a run at each of its requests that change something, and takes back what it has done.
 func killedGoingThere(l *lab, s story, faults ...dockertest.Fault) {
 	was, old := l.setUp(s)
 	for _, how := range faults {
 		for n := 1; ; n++ {
 			d := l.doomed(n, how)
-			err := l.upAt(d.ctx, d.site, s.now(l), key)
+			err := s.tell(d.ctx, l, d.site)
 			d.Settle()
 			if d.at == "" {
 				l.must(err)
@@ -169,7 +215,7 @@ func killedComingBack(l *lab, s story, faults ...dockertest.Fault) {
 	was, old := l.setUp(s)
 	for _, how := range faults {
 		for n := 1; ; n++ {
-			l.must(l.upAt(l.Context(), l.site, s.now(l), key))
+			l.must(s.tell(l.Context(), l, l.site))
 			d := l.doomed(n, how)
 			_, err := d.site.Return(d.ctx, was.Set, key)
 			d.Settle()
@@ -193,9 +239,6 @@ func (l *lab) setUp(s story) (*Seen, string) {
 	if len(s.was(l).Containers) > 0 {
 		l.must(l.upAt(l.Context(), l.site, s.was(l), before))
 	}
-	if s.spoil != nil {
-		s.spoil(l)
-	}
 	seen, err := Observe(l.Context(), l.site.Engine, l.project)
 	l.must(err)
 	seen.Set = again(l, seen.Set)
@@ -216,6 +259,29 @@ func TestKilledComingBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			killedComingBack(inMemory(t), s, dockertest.Dropped, dockertest.Cut)
+		})
+	}
+}
+
+// The same op again, after it was killed at any request: it finds its own half, and ends as if nothing had been.
+func TestKilledAndDoneAgain(t *testing.T) {
+	for name, s := range stories {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := inMemory(t)
+			was, old := l.setUp(s)
+			for n := 1; ; n++ {
+				d := l.doomed(n, dockertest.Cut)
+				s.tell(d.ctx, l, d.site)
+				d.Settle()
+				if err := s.tell(t.Context(), l, l.site); err != nil {
+					t.Fatalf("killed at %s, and done again: %v", d.at, err)
+				}
+				l.back(was.Set, old, d.at)
+				if d.at == "" {
+					break
+				}
+			}
 		})
 	}
 }

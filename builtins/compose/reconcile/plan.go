@@ -82,6 +82,7 @@ type planner struct {
 	Options
 	want     shape.Set
 	seen     *Seen
+	first    []int             // acts that come before all others
 	replaced map[string][]int  // networks that are made anew, by name: the acts to come after
 	byName   map[string]int    // acts on networks and volumes
 	serves   map[string][]int  // by service: the acts after which its containers have started
@@ -118,19 +119,26 @@ func Digest(s shape.Set) string {
 
 func (p *planner) add(a Act) int {
 	a.ID = len(p.Acts) + 1
+	a.After = append(a.After, p.first...)
 	slices.Sort(a.After)
 	a.After = slices.Compact(a.After)
 	p.Acts = append(p.Acts, a)
 	return a.ID
 }
 
-// halfMade removes what runs that ended have left half made: it may run, and answer for its service.
+// halfMade removes what runs that ended have left half made, and stops what they have put aside and not stopped: it may
+// answer for its service, hold its port, and use its network. So that comes before everything else.
 func (p *planner) halfMade() {
+	var first []int
 	for _, a := range p.seen.Aside {
-		if a.New {
-			p.add(Act{Kind: Discard, Have: &a.Container, Cause: "run " + a.Run + " has left it half made"})
+		switch {
+		case a.New:
+			first = append(first, p.add(Act{Kind: Discard, Have: &a.Container, Cause: "run " + a.Run + " has left it half made"}))
+		case p.seen.States[a.ID].running():
+			first = append(first, p.add(Act{Kind: Park, Have: &a.Container, Cause: "run " + a.Run + " has left it running"}))
 		}
 	}
+	p.first = first
 }
 
 func (p *planner) networks() {
@@ -187,7 +195,11 @@ func (p *planner) replaceNetwork(have, want shape.Network, cause string) {
 		}
 		id := p.byName[c.Name]
 		if id == 0 {
-			id = p.add(Act{Kind: Park, Have: &c, Grace: p.grace(c.Service), Cause: "its network " + name + " is made anew"})
+			a := Act{Kind: Park, Have: &c, Grace: p.grace(c.Service), Cause: "its network " + name + " is made anew"}
+			if ours(c.Config.Labels, p.Options.Key) {
+				a.Kind = Discard // of this op's first try: the one that was there is aside already
+			}
+			id = p.add(a)
 			p.byName[c.Name] = id
 		}
 		parked = append(parked, id)

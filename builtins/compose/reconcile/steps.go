@@ -63,6 +63,9 @@ func (d *doing) park(ctx context.Context, a *Act) error {
 }
 
 func (d *doing) aside(ctx context.Context, a *Act) error {
+	if asideName.MatchString(a.Have.Name) {
+		return nil // a run before has done that
+	}
 	return d.rename(ctx, "the old "+title(*a.Have), a.Have.ID, parkedName(a.Have.Name, d.plan.Key))
 }
 
