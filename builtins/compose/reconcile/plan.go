@@ -40,6 +40,7 @@ type Act struct {
 	Until      []Until // what must have come so far before
 	StartFirst bool    // the new container is ready before the old one stops
 	Order      string  // why that, or why not
+	Keep       bool    // volumes that the engine made for it: the next one has them
 	Grace      time.Duration
 	Network    *shape.Network
 	Volume     *shape.Volume
@@ -197,7 +198,7 @@ func (p *planner) replaceNetwork(have, want shape.Network, cause string) {
 		if id == 0 {
 			a := Act{Kind: Park, Have: &c, Grace: p.grace(c.Service), Cause: "its network " + name + " is made anew"}
 			if ours(c.Config.Labels, p.Options.Key) {
-				a.Kind = Discard // of this op's first try: the one that was there is aside already
+				a.Kind, a.Keep = Discard, true // of this op's first try: the one that was there is aside already
 			}
 			id = p.add(a)
 			p.byName[c.Name] = id

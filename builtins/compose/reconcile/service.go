@@ -118,7 +118,7 @@ func (p *planner) compare(s shape.Service, w, h shape.Container) Act {
 	if cause := p.differs(s, w, h, state); cause != "" {
 		a.Kind, a.Cause, a.StartFirst = Replace, cause, s.StartFirst
 		if p.byName[h.Name] == 0 && ours(h.Config.Labels, p.Options.Key) { // of this op's first try
-			p.byName[h.Name] = p.add(Act{Kind: Discard, Have: &h, Grace: s.Grace, Cause: cause})
+			p.byName[h.Name] = p.add(Act{Kind: Discard, Keep: true, Have: &h, Grace: s.Grace, Cause: cause})
 		}
 		if p.byName[h.Name] != 0 { // its network goes, so it has gone first
 			return Act{Kind: Create, Want: &w, Cause: cause, Grace: s.Grace}

@@ -105,7 +105,7 @@ func (d *doing) discard(ctx context.Context, a *Act) error {
 		return err
 	}
 	err := d.send(ctx, func(ctx context.Context) error {
-		_, err := d.Engine.ContainerRemove(ctx, a.Have.ID, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+		_, err := d.Engine.ContainerRemove(ctx, a.Have.ID, client.ContainerRemoveOptions{RemoveVolumes: !a.Keep, Force: true})
 		return err
 	})
 	if err != nil && !errdefs.IsNotFound(err) {
