@@ -52,7 +52,7 @@ volumes: {data: {}}
 // TestLabPlainUp: a project that was brought up, changed and swept, or brought up, changed and taken back, is one that a
 // plain "docker compose up" finds nothing to do on.
 func TestLabPlainUp(t *testing.T) {
-	compose := reference(t)
+	compose := dockertest.Compose(t)
 	w := dockertest.New(t)
 	image := w.Name + ":latest"
 	programmed(t, w, image)
