@@ -47,9 +47,17 @@ func (p Ps) Do(ctx context.Context, d *Docker) ([]Standing, error) {
 	for _, c := range seen.Containers {
 		s := seen.States[c.ID]
 		out = append(out, Standing{Service: c.Service, Number: c.Number, Name: c.Name, Image: c.Image, Status: s.Status,
-			Health: s.Health, Code: s.Exit, Ports: published(s), Problem: reconcile.Ailing(s)})
+			Health: s.Health, Code: s.Exit, Ports: published(s), Problem: problem(s)})
 	}
 	return out, nil
+}
+
+// problem is what is wrong with a container. One that starts has none yet.
+func problem(s reconcile.State) string {
+	if s.Status == "running" && s.Health == "starting" && s.Restarts == 0 {
+		return ""
+	}
+	return reconcile.Ailing(s)
 }
 
 func published(s reconcile.State) []string {

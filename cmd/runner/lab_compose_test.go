@@ -14,9 +14,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/erlmcp/runner/builtins/compose/home"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
+	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/moby/moby/client"
 )
@@ -275,6 +278,12 @@ func TestLabComposeDeploys(t *testing.T) {
 	}
 }
 
+// TestLabComposePage does what the page for users of Compose says.
+func TestLabComposePage(t *testing.T) {
+	s := newComposeSite(t)
+	pageIn(t, "builtins/compose/README.md", 18, t.TempDir(), "8080", fmt.Sprint(s.port), "mcpd-page", s.name, "FROM scratch\n", "FROM scratch\nLABEL "+dockertest.Label+"="+s.name+"\n")
+}
+
 var killed = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d (.*)$`)
 
 // last is what a killed run has said last.
@@ -286,12 +295,33 @@ func (s *composeSite) last() string {
 	return all[len(all)-1][1]
 }
 
+// committed reports whether the last run has committed, as its undo log on the engine says.
+func (s *composeSite) committed() bool {
+	s.t.Helper()
+	at := home.Home{Pool: daemon.NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: append(os.Environ(), s.more...)}), Project: stack.Project{Name: s.name}}
+	runs, err := at.Logs(context.Background())
+	if err != nil || len(runs) == 0 {
+		s.t.Fatalf("%v, %v", runs, err)
+	}
+	mine := runID.FindString(s.out.String())
+	if !slices.Contains(runs, mine) {
+		return false // killed before it had one
+	}
+	records, err := at.Read(context.Background(), mine)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return slices.ContainsFunc(records, func(r event.Record) bool { _, is := r.Fact.(event.Committed); return is })
+}
+
+var runID = regexp.MustCompile(`\d{8}t\d{6}-[a-z0-9]{4}`)
+
 // recovers has another machine take back what was killed; then the old version serves, as it was, or the new one where
 // the killed run had committed.
 func (s *composeSite) recovers(old, next, before string) (committed bool) {
 	s.t.Helper()
 	where, out := s.last(), s.out.String()
-	committed = strings.Contains(out, " committed: ")
+	committed = s.committed()
 	s.otherMachine()
 	s.runs(0, "recover.star", "staging")
 	switch got := s.answers(); {

@@ -17,20 +17,24 @@ func TestOperatorsPage(t *testing.T) { follow(t, "scripts/README.md", 19) }
 
 func TestAuthorsPage(t *testing.T) { follow(t, "stdlib/README.md", 6) }
 
+func follow(t *testing.T, page string, least int) {
+	pageIn(t, page, least, t.TempDir(), "8080", strconv.Itoa(newSite(t).port))
+}
+
 var (
-	block   = regexp.MustCompile("(?ms)^```(console|python)\n(.*?)^```$")
+	block   = regexp.MustCompile("(?ms)^```(console|python|yaml|dockerfile)\n(.*?)^```$")
 	fails   = regexp.MustCompile(`  # exit (\d+)$`)
-	itsName = regexp.MustCompile(`^# (\S+\.star)\n`)
+	itsName = regexp.MustCompile(`^# (\S+)\n`)
 )
 
-func follow(t *testing.T, page string, least int) {
+// pageIn does what a page says in a folder with mcpd's source, with some words of its files replaced by others, the port
+// among them.
+func pageIn(t *testing.T, page string, least int, dir string, words ...string) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t)
-	dir := t.TempDir()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -38,7 +42,7 @@ func follow(t *testing.T, page string, least int) {
 		}
 	}
 	must(os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "testdata", "apps", "mcpd"))))
-	port, bin := strconv.Itoa(s.port), t.TempDir()
+	other, bin := strings.NewReplacer(words...), t.TempDir()
 	self, err := os.Executable()
 	must(err)
 	must(os.WriteFile(filepath.Join(bin, "runner"), []byte("#!/bin/sh\n"+asRunner+"=1 exec "+self+` "$@"`+"\n"), 0o755))
@@ -55,12 +59,12 @@ func follow(t *testing.T, page string, least int) {
 	}
 	ran := 0
 	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
-		if m[1] == "python" {
+		if m[1] != "console" {
 			name := itsName.FindStringSubmatch(m[2])
 			if name == nil {
 				t.Fatalf("a block of %s names no file:\n%s", page, m[2])
 			}
-			must(os.WriteFile(filepath.Join(dir, name[1]), []byte(strings.ReplaceAll(m[2], "8080", port)), 0o644))
+			must(os.WriteFile(filepath.Join(dir, name[1]), []byte(other.Replace(m[2])), 0o644))
 			continue
 		}
 		for line := range strings.Lines(m[2]) {
@@ -79,7 +83,7 @@ func follow(t *testing.T, page string, least int) {
 			t.Logf("%s: exit %d", line, code)
 			ran++
 			if line == "runner init" {
-				_, code := sh("sed -i s/8080/" + port + "/ environments.star")
+				_, code := sh("sed -i s/8080/" + other.Replace("8080") + "/ environments.star")
 				if code != 0 {
 					t.Fatal("the port cannot be changed")
 				}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -102,7 +103,7 @@ func look(ctx context.Context, h *host.Host, e *client.Client, r Request) (*buil
 	path := r.Dockerfile
 	b := &build{Request: r, host: h, engine: e}
 	var err error
-	if b.tree, err = list(ctx, h.Files, r.Context, path); err != nil {
+	if b.tree, err = list(ctx, h.Files, r.Context, path, state(h)); err != nil {
 		return nil, err
 	}
 	if b.file, err = read(h.Files, path, cmp.Or(r.Shown, path)); err != nil {
@@ -130,6 +131,14 @@ func look(ctx context.Context, h *host.Host, e *client.Client, r Request) (*buil
 	}
 	b.input = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	return b, nil
+}
+
+// state is the folder in which runner keeps what it knows, "" where it keeps nothing.
+func state(h *host.Host) string {
+	if h.Scratch == "" {
+		return ""
+	}
+	return filepath.Dir(filepath.Dir(h.Scratch)) // STATE/scratch/RUN
 }
 
 // identify is the ID of an image that the engine holds, "" for another.

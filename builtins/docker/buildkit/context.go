@@ -33,13 +33,14 @@ type tree struct {
 	dir     string
 	entries []*types.Stat // a folder before what is in it
 	ignore  string        // the file that was honoured, "" for none
+	own     string        // the folder in which runner keeps its state: it changes meanwhile, and is nobody's input
 }
 
 var _ fsutil.FS = &tree{}
 
 // list reads what is in a context.
-func list(ctx context.Context, files host.FS, dir, dockerfile string) (*tree, error) {
-	t := &tree{files: files, dir: dir}
+func list(ctx context.Context, files host.FS, dir, dockerfile, own string) (*tree, error) {
+	t := &tree{files: files, dir: dir, own: own}
 	info, err := files.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -70,8 +71,17 @@ func list(ctx context.Context, files host.FS, dir, dockerfile string) (*tree, er
 	return t, err
 }
 
-// patterns are the lines of the .dockerignore of the Dockerfile, or else of the context.
+// patterns are the lines of the .dockerignore of the Dockerfile, or else of the context; behind them, whatever they say,
+// runner's own folder.
 func (t *tree) patterns(dockerfile string) ([]string, error) {
+	lines, err := t.ignored(dockerfile)
+	if rel, e := filepath.Rel(t.dir, t.own); t.own != "" && e == nil && filepath.IsLocal(rel) {
+		lines = append(lines, filepath.ToSlash(rel))
+	}
+	return lines, err
+}
+
+func (t *tree) ignored(dockerfile string) ([]string, error) {
 	for _, name := range []string{dockerfile + ".dockerignore", filepath.Join(t.dir, ".dockerignore")} {
 		b, err := host.ReadFile(t.files, name, maxIgnore)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -132,7 +142,7 @@ var errMoving = errors.New("it changes while it is read")
 
 // steady reports whether the folder still holds what was listed.
 func (t *tree) steady(ctx context.Context, dockerfile string) error {
-	now, err := list(ctx, t.files, t.dir, dockerfile)
+	now, err := list(ctx, t.files, t.dir, dockerfile, t.own)
 	if err != nil {
 		return err
 	}
