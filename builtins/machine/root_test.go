@@ -118,8 +118,9 @@ func TestRootForAnotherUser(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
+	const readOnly = 1 // ST_RDONLY, and MNT_RDONLY elsewhere
 	var st unix.Statfs_t
-	if unix.Statfs("/sys", &st) != nil || st.Flags&unix.ST_RDONLY == 0 {
+	if unix.Statfs("/sys", &st) != nil || st.Flags&readOnly == 0 {
 		t.Skip("no file system that can only be read")
 	}
 	if f := folder(t, newHost(t), Root{Path: "/sys/kernel"}); f.Problem != "it lies on a file system that can only be read" {

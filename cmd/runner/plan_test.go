@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/host/hosttest"
@@ -169,7 +170,10 @@ func snapshot(t *testing.T, dirs ...string) string {
 			if err != nil {
 				return err
 			}
-			stat := info.Sys().(*syscall.Stat_t)
+			var stat unix.Stat_t
+			if err := unix.Lstat(name, &stat); err != nil {
+				return err
+			}
 			fmt.Fprintf(&b, "%s %s %d %v %v\n", name, info.Mode(), info.Size(), stat.Mtim, stat.Ctim)
 			return nil
 		})

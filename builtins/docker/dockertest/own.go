@@ -220,11 +220,12 @@ func (e *Engine) signal(s syscall.Signal) (all []host.Proc) {
 
 // unmount ends every mount in the folder, the innermost first.
 func (e *Engine) unmount() (err error) {
+	const detach = 2 // MNT_DETACH, which other systems do not name: this engine runs on Linux alone
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	lines := strings.Split(string(b), "\n")
 	for _, line := range slices.Backward(lines) {
 		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], e.dir+"/") {
-			if gone := unix.Unmount(f[4], unix.MNT_DETACH); gone != nil && !errors.Is(gone, unix.EINVAL) {
+			if gone := unix.Unmount(f[4], detach); gone != nil && !errors.Is(gone, unix.EINVAL) {
 				err = errors.Join(err, fmt.Errorf("cannot unmount %s: %w", f[4], gone))
 			}
 		}
