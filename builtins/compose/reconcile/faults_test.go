@@ -357,3 +357,23 @@ func TestDoneAgainOtherwise(t *testing.T) {
 	}
 	l.back(was.Set, old, "")
 }
+
+// What was there comes back though what it needs is not well: that may be why the run failed.
+func TestReturnGoesOnPastNeeds(t *testing.T) {
+	l := inMemory(t)
+	set := func(line string) shape.Set {
+		return l.set(map[string]string{"db": "serve", "web": line}, checked("db", "/app", "exit", "0"), needs("web", "db", healthy), each("web", func(c *shape.Container) {
+			c.Config.Labels[labelNeeds] = "db:service_healthy:false"
+		}))
+	}
+	l.must(l.upAt(t.Context(), l.site, set("serve"), before))
+	was, err := Snapshot(t.Context(), l.site.Engine, l.project)
+	l.must(err)
+	l.must(l.upAt(t.Context(), l.site, set("serve 9s"), key))
+	l.fake.mu.Lock()
+	l.named("p-db-1").state.Health = &container.Health{Status: container.Unhealthy}
+	l.fake.mu.Unlock()
+	if _, err := l.site.Return(t.Context(), *was, key); err != nil || !l.named("p-web-1").state.Running {
+		t.Errorf("%v", err)
+	}
+}
