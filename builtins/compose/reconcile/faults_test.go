@@ -377,3 +377,20 @@ func TestReturnGoesOnPastNeeds(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// One that did not run is not started by the way back, which says whether it did anything.
+func TestReturnOfOneThatDidNotRun(t *testing.T) {
+	l := inMemory(t)
+	l.must(l.upAt(t.Context(), l.site, l.set(map[string]string{"web": "serve"}), before))
+	l.fake.mu.Lock()
+	l.fake.end(l.named("p-web-1"), 0)
+	l.fake.mu.Unlock()
+	was, err := Snapshot(t.Context(), l.site.Engine, l.project)
+	l.must(err)
+	l.must(l.upAt(t.Context(), l.site, l.set(map[string]string{"web": "serve 9s"}), key))
+	for _, already := range []bool{false, true} {
+		if r, err := l.site.Return(t.Context(), *was, key); err != nil || r.Already != already || l.named("p-web-1").state.Running {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
