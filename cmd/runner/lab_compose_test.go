@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -30,7 +29,6 @@ type composeSite struct {
 	*site
 	name   string
 	engine *reconcile.Engine
-	other  []string // variables of the engine's clients
 }
 
 const composeEnvironments = `
@@ -64,8 +62,14 @@ volumes: {data: {}}
 
 func newComposeSite(t testing.TB) *composeSite {
 	t.Helper()
+	return composeSiteAt(t, "")
+}
+
+// composeSiteAt is a project on an engine of an address, that of the labs where it is "".
+func composeSiteAt(t testing.TB, address string) *composeSite {
+	t.Helper()
 	s := &composeSite{site: &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}}
-	s.connect("")
+	s.connect(address)
 	s.name = strings.ToLower(fmt.Sprintf("runner-test-%s-%d", regexp.MustCompile(`[^A-Za-z]`).ReplaceAllString(t.Name(), "")[7:], s.port))
 	s.configure("3s")
 	s.write("compose.yaml", fmt.Sprintf(composeFile, s.name))
@@ -278,12 +282,6 @@ func TestLabComposeDeploys(t *testing.T) {
 	}
 }
 
-// TestLabComposePage does what the page for users of Compose says.
-func TestLabComposePage(t *testing.T) {
-	s := newComposeSite(t)
-	pageIn(t, "builtins/compose/README.md", 18, t.TempDir(), "8080", fmt.Sprint(s.port), "mcpd-page", s.name, "FROM scratch\n", "FROM scratch\nLABEL "+dockertest.Label+"="+s.name+"\n")
-}
-
 var killed = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d (.*)$`)
 
 // last is what a killed run has said last.
@@ -395,26 +393,8 @@ func TestLabComposeKilledWhileItRecovers(t *testing.T) {
 // killBehind kills the program when it has said that an op has ended well.
 func (s *composeSite) killBehind(op string, args ...string) {
 	s.t.Helper()
-	cmd := s.command(args...)
-	r, w, err := os.Pipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	w.Close()
-	s.out.Reset()
-	buf := make([]byte, 4096)
-	for !bytes.Contains(s.out.Bytes(), []byte(op+" -> ok")) {
-		n, err := r.Read(buf)
-		s.out.Write(buf[:n])
-		if err != nil {
-			s.t.Fatalf("%s has not ended well\n%s", op, s.out.String())
-		}
-	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	r.Close()
+	run := s.begin(args...)
+	run.until(op + " -> ok")
+	run.cmd.Process.Kill()
+	run.ends(-1)
 }

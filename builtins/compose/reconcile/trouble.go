@@ -34,6 +34,7 @@ func (w *watch) known(id string) (State, Since, bool) {
 var (
 	around = regexp.MustCompile(`^(Error response from daemon: |error during connect: |failed to create (shim )?\w+( for container)?: |OCI runtime create failed: |(container_linux|runc).*?: (starting container process caused: )?|` +
 		`unable to start container process: (error during container init: )?|driver failed programming external connectivity on endpoint \S+ \([0-9a-f]+\): |\w+ "https?://[^"]*": )`)
+	away    = regexp.MustCompile(`^failed to connect to the docker API at ([^;]+);`)
 	program = regexp.MustCompile(`^exec: "([^"]*)": (?:stat \S+: )?(no such file or directory|executable file not found in \$PATH|permission denied|is a directory)$`)
 )
 
@@ -52,6 +53,9 @@ func said(text string) string {
 		return "its image has no program " + m[1]
 	} else if m != nil {
 		return m[1] + " in its image is no program that it may run"
+	}
+	if m := away.FindStringSubmatch(text); m != nil {
+		return "cannot reach the Docker engine at " + m[1]
 	}
 	if text == "EOF" || text == "unexpected EOF" {
 		return "the engine has broken off the connection"

@@ -3,9 +3,11 @@ package register
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
 )
 
 // pauses are waited between the attempts at one request: an engine that is restarted is back after a second or two, and
@@ -30,8 +32,11 @@ func (r *Register) again(ctx context.Context, request func(context.Context) erro
 		}
 		err = r.once(all, request)
 	}
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
+	case client.IsErrConnectionFailed(err):
+		return fmt.Errorf("cannot reach the Docker engine at %s", r.Engine.DaemonHost())
 	}
 	return err
 }
