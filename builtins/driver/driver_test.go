@@ -23,9 +23,6 @@ import (
 	"github.com/erlmcp/runner/runtime/secret"
 )
 
-// headless is the variable that makes the test binary a program whose first thread has ended and whose others go on.
-const headless = "RUNNER_TEST_HEADLESS"
-
 // listener is the variable that makes it one that listens on PORT and does not end when it is asked to.
 const listener = "RUNNER_TEST_LISTENER"
 
@@ -39,10 +36,7 @@ func listen() {
 }
 
 func TestMain(m *testing.M) {
-	switch {
-	case os.Getenv(headless) != "":
-		loseFirstThread()
-	case os.Getenv(listener) != "":
+	if os.Getenv(listener) != "" {
 		listen()
 	}
 	os.Exit(m.Run())

@@ -1,3 +1,5 @@
+//go:build !windows
+
 package main
 
 // doctor is "runner doctor ENVIRONMENT": the script doctor.star, which a project may replace.

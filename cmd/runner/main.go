@@ -1,3 +1,5 @@
+//go:build !windows
+
 // Command runner executes Starlark deployment scripts: it checks, builds, rolls out, proves health, and takes back by
 // itself what failed. This package is the composition root: it alone exits, and reads flags, environment and signals.
 package main

@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// headless is the variable that makes this test, run alone, a program whose first thread has ended and whose others go on.
+const headless = "RUNNER_TEST_HEADLESS"
+
 // loseFirstThread listens, ends the process's first thread, says on which port it listens, and goes on for ever.
 func loseFirstThread() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,8 +51,11 @@ func loseFirstThread() {
 // /proc shows a process whose first thread has ended as a zombie. It holds its port as long as another thread lives, and
 // is not gone.
 func TestFirstThreadEnded(t *testing.T) {
+	if os.Getenv(headless) != "" {
+		loseFirstThread()
+	}
 	p := newPlace(t)
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.Command(os.Args[0], "-test.run=^TestFirstThreadEnded$")
 	cmd.Env = append(os.Environ(), headless+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
