@@ -329,7 +329,10 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 	r := p.start(process("sleep", "60"))
 	unit := filepath.Join(p.root, ".runner", "services", r.Unit+".json")
 	p.must(os.WriteFile(unit, []byte("{}"), 0o600))
-	if _, err := Load(p.h, p.root, r.Unit); err == nil || err.Error() != "cannot read how a release was started: its bytes have another digest" {
+	if _, err := Load(p.h, p.root, r.Unit); err == nil || err.Error() != "cannot read how a release of "+p.root+" was started: its bytes have another digest" {
+		t.Errorf("%v", err)
+	}
+	if _, err := Load(p.h, p.root, "none"); err == nil || !strings.HasSuffix(err.Error(), "was started: it does not exist") {
 		t.Errorf("%v", err)
 	}
 	if _, err := Current(p.h, p.root); err == nil {

@@ -48,7 +48,7 @@ func Current(h *host.Host, root string) (Running, error) {
 		err = json.Unmarshal(b, &r)
 	}
 	if err != nil {
-		return r, fmt.Errorf("cannot read which process serves %s: %w", root, err)
+		return r, fmt.Errorf("cannot read which process serves %s: %w", root, host.Plainly(err))
 	}
 	r.Alive = h.Procs.Alive(r.Proc)
 	if r.Loaded, err = Load(h, root, r.Unit); err != nil && r.Alive {

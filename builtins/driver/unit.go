@@ -176,7 +176,7 @@ func Load(h *host.Host, root, digest string) (Unit, error) {
 		err = json.Unmarshal(b, &u)
 	}
 	if err != nil {
-		return u, fmt.Errorf("cannot read how a release was started: %w", err)
+		return u, fmt.Errorf("cannot read how a release of %s was started: %w", root, host.Plainly(err))
 	}
 	u.conceal(h)
 	return u, nil

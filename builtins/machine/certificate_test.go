@@ -186,7 +186,7 @@ func TestCertificateUnreadable(t *testing.T) {
 		plain.Addr().String():     "the server does not speak TLS",
 		"garbage.pem":             "there is no PEM certificate in it",
 		"half.pem":                "what should be a certificate in it is none",
-		"none.pem":                "no such file or directory",
+		"none.pem":                "it does not exist",
 		"no.such.host.invalid:99": "",
 	} {
 		c := Certificate{At: at, Timeout: op.Duration(300 * time.Millisecond)}

@@ -120,7 +120,7 @@ func why(err error) string {
 	var number syscall.Errno
 	switch {
 	case errors.As(err, &path):
-		return path.Err.Error()
+		return host.Plainly(err).Error()
 	case errors.As(err, &number):
 		return number.Error()
 	case errors.Is(err, io.EOF):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 )
@@ -99,7 +100,7 @@ func (v *Vault) fetch(ctx context.Context, t Text) (string, error) {
 		}
 		return s, nil
 	}
-	read := func() ([]byte, error) { return v.ReadFile(t.file) }
+	read := func() ([]byte, error) { return v.open(t.file) }
 	empty := errors.New("the file is empty")
 	if len(t.command) > 0 {
 		read = func() ([]byte, error) { return v.run(ctx, t.command) }
@@ -114,6 +115,19 @@ func (v *Vault) fetch(ctx context.Context, t Text) (string, error) {
 		return "", fmt.Errorf("cannot read the secret %s: %w", t.Name(), err)
 	}
 	return s, nil
+}
+
+// open reads a file; its errors name the whole path, which the name of a secret does not.
+func (v *Vault) open(name string) ([]byte, error) {
+	b, err := v.ReadFile(name)
+	var p *fs.PathError
+	switch {
+	case errors.As(err, &p) && errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s does not exist", p.Path)
+	case errors.As(err, &p):
+		return nil, fmt.Errorf("%s: %w", p.Path, p.Err)
+	}
+	return b, err
 }
 
 func (v *Vault) run(ctx context.Context, argv []string) ([]byte, error) {
