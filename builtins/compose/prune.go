@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
@@ -50,16 +51,18 @@ func (p Prune) Do(ctx context.Context, d *Docker) (Pruned, error) {
 	if err != nil {
 		return out, err
 	}
-	removed, bad := reconcile.Sweep(ctx, at.Engine, seen, func(string) bool { return true })
+	goods, err := at.goods(ctx)
+	if err != nil {
+		return out, err
+	}
+	for i := range goods {
+		goods[i].Live = same(goods[i].set, seen)
+	}
+	// Where what serves was accepted, or nothing is to serve, nothing that lies aside is needed; else it may be.
+	settled := len(seen.Containers) == 0 || slices.ContainsFunc(goods, func(g good) bool { return g.Live })
+	removed, bad := reconcile.Sweep(ctx, at.Engine, seen, func(a reconcile.Aside) bool { return settled || seen.Replaced(a) })
 	out.Containers = append(out.Containers, removed...)
 	bad = errors.Join(bad, p.wants(ctx, at))
-	goods, err := at.goods(ctx)
-	if err == nil {
-		err = at.tell(ctx, goods)
-	}
-	if err != nil {
-		return out, errors.Join(bad, err)
-	}
 	out.Bytes, err = p.forget(ctx, at, surplus(goods, p.Keep), &out)
 	bad = errors.Join(bad, err)
 	// What no name is left of was built again since. A day is longer than anybody is between a build and its use.

@@ -102,7 +102,7 @@ func TestLabPlainUp(t *testing.T) {
 	up("20260126t120000-test/7", "two", "true")
 	seen, err := reconcile.Observe(t.Context(), site.Engine, w.Name)
 	check(t, err)
-	removed, err := reconcile.Sweep(t.Context(), site.Engine, seen, func(run string) bool { return run == "20260126t120000-test" })
+	removed, err := reconcile.Sweep(t.Context(), site.Engine, seen, func(a reconcile.Aside) bool { return a.Run == "20260126t120000-test" && seen.Replaced(a) })
 	if err != nil || len(removed) != 4 {
 		t.Errorf("swept %q, %v", removed, err)
 	}

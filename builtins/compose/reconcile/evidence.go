@@ -125,19 +125,22 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Sweep removes what runs that have ended have put aside or left half made. A container whose name nobody bears now may
-// be the last of its kind, and stays.
-func Sweep(ctx context.Context, e *Engine, seen *Seen, ended func(run string) bool) (removed []string, err error) {
+// Sweep removes what runs have put aside or left half made, where goes says so.
+func Sweep(ctx context.Context, e *Engine, seen *Seen, goes func(Aside) bool) (removed []string, err error) {
 	for _, a := range seen.Aside {
-		named := slices.ContainsFunc(seen.Containers, func(c shape.Container) bool { return c.Name == a.Of })
-		replaced := a.New || named || slices.ContainsFunc(seen.Containers, func(c shape.Container) bool { return c.Service == a.Service })
-		if !ended(a.Run) || !replaced {
+		if !goes(a) {
 			continue
 		}
 		if _, err := e.ContainerRemove(ctx, a.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: a.New}); err != nil {
-			return removed, fmt.Errorf("cannot remove %s: %w", a.Name, err)
+			return removed, fmt.Errorf("cannot remove %s: %w", a.Name, plain(err))
 		}
 		removed = append(removed, a.Name)
 	}
 	return removed, nil
+}
+
+// Replaced reports whether a container that lies aside has another in its place, or never had one. Another may be the last
+// of its kind.
+func (s *Seen) Replaced(a Aside) bool {
+	return a.New || slices.ContainsFunc(s.Containers, func(c shape.Container) bool { return c.Name == a.Of || c.Service == a.Service })
 }

@@ -32,7 +32,7 @@ func TestAnonymousVolumeStays(t *testing.T) {
 				t.Fatalf("%s: /cache is another volume", line)
 			}
 		}
-		Sweep(t.Context(), l.site.Engine, seen, func(string) bool { return true })
+		Sweep(t.Context(), l.site.Engine, seen, seen.Replaced)
 	}
 }
 

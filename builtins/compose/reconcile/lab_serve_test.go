@@ -49,7 +49,7 @@ func TestLabStartFirstLosesNothing(t *testing.T) {
 		}
 		seen, err := Observe(t.Context(), l.site.Engine, l.project)
 		l.must(err)
-		if removed, err := Sweep(t.Context(), l.site.Engine, seen, func(string) bool { return true }); err != nil || len(removed) != 1 {
+		if removed, err := Sweep(t.Context(), l.site.Engine, seen, seen.Replaced); err != nil || len(removed) != 1 {
 			t.Errorf("swept %q, %v", removed, err)
 		}
 	}

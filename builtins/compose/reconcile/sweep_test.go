@@ -39,7 +39,7 @@ func (l *lab) swept(ended func(string) bool, want ...string) *Seen {
 	l.Helper()
 	seen, err := Observe(l.Context(), l.site.Engine, l.project)
 	l.must(err)
-	if got, err := Sweep(l.Context(), l.site.Engine, seen, ended); err != nil || !slices.Equal(got, want) {
+	if got, err := Sweep(l.Context(), l.site.Engine, seen, func(a Aside) bool { return ended(a.Run) && seen.Replaced(a) }); err != nil || !slices.Equal(got, want) {
 		l.Errorf("swept %q, %v, want %q", got, err, want)
 	}
 	seen, err = Observe(l.Context(), l.site.Engine, l.project)
