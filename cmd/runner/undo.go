@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/erlmcp/runner/runtime/engine"
 	"github.com/erlmcp/runner/runtime/event"
@@ -74,11 +76,8 @@ func (p *program) environmentValue(f flags, name string) (*surroundings, any, er
 	}
 	env, ok := envs[name]
 	if !ok {
-		var names []string
-		for n := range envs {
-			names = append(names, n)
-		}
-		return nil, nil, &usage{fmt.Sprintf("there is no environment %s%s", name, suggest(name, names)), "environments.star says which there are"}
+		names := slices.Sorted(maps.Keys(envs))
+		return nil, nil, &usage{fmt.Sprintf("there is no environment %s%s", name, suggest(name, names)), script.EnvironmentsHint(names)}
 	}
 	s.conceal(p, env)
 	return s, env, nil

@@ -125,11 +125,11 @@ func (s *Script) fill(form reflect.Value) (Call, error) {
 }
 
 // positional are the parameters that arguments without a flag fill: the required ones, and the optional texts that
-// follow them directly. A text behind a switch, such as a reason, is never filled by accident.
+// follow them directly. A text behind a switch, and a reason to go on all the same, is never filled by accident.
 func (s *Script) positional() []Param {
 	out := slices.DeleteFunc(slices.Clone(s.Signature.Params), func(p Param) bool { return !p.Required })
 	for _, p := range s.flags() {
-		if p.Type != TypeString {
+		if p.Type != TypeString || p.Name == forceParam {
 			break
 		}
 		out = append(out, p)
@@ -156,28 +156,28 @@ func (s *Script) complete(c *Call) error {
 	for _, p := range s.Signature.Params {
 		v, given := c.values[p.Name]
 		if p.Required && !given {
-			hint := s.usageLine()
-			if p.Name == environmentParam && len(s.Environments) > 0 {
-				hint = "environments: " + strings.Join(s.Environments, ", ")
+			if p.Name == environmentParam {
+				return usage(EnvironmentsHint(s.Environments), "%s wants an environment", s.Name)
 			}
-			return usage(hint, "missing %s", p.Name)
+			return usage(s.usageLine(), "missing %s", p.Name)
 		}
 		if p.Name != environmentParam || !given {
 			continue
 		}
 		c.Environment = string(v.(starlark.String))
 		if !slices.Contains(s.Environments, c.Environment) {
-			return usage(s.environmentsHint(), "there is no environment %s%s", c.Environment, builtin.DidYouMean(c.Environment, s.Environments))
+			return usage(EnvironmentsHint(s.Environments), "there is no environment %s%s", c.Environment, builtin.DidYouMean(c.Environment, s.Environments))
 		}
 	}
 	return nil
 }
 
-func (s *Script) environmentsHint() string {
-	if len(s.Environments) == 0 {
+// EnvironmentsHint tells one who has named no environment, or none that is there, which there are.
+func EnvironmentsHint(names []string) string {
+	if len(names) == 0 {
 		return environmentsFile + ` exports none: production = environment(app = "erlmcp", target = host(root = "/opt/erlmcp"))`
 	}
-	return environmentsFile + " has " + strings.Join(s.Environments, ", ")
+	return environmentsFile + " has " + strings.Join(names, ", ")
 }
 
 // arguments are main's, with the environment in place of its name.
@@ -249,6 +249,9 @@ func (s *Script) explainFlag(err error, k *kong.Kong) error {
 	}
 	var parse *kong.ParseError
 	if errors.As(err, &parse) {
+		if flag, _, ok := strings.Cut(text, ": expected "); ok && strings.Contains(text, `got "EOL"`) {
+			return usage(s.usageLine(), "%s wants a value", flag)
+		}
 		return usage(s.usageLine(), "%s", inWords.Replace(text))
 	}
 	return err

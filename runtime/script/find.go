@@ -88,7 +88,7 @@ func (p *Project) noTests(arg string) error {
 			all = append(all, found...)
 		}
 	}
-	return usage("a folder is searched for files NAME"+testSuffix+"; @std means the library's", "there is no %s%s", arg, builtin.DidYouMean(arg, all))
+	return usage("a folder is searched for files NAME"+testSuffix+"; @std means the library's", "there is no file or folder %s%s", arg, builtin.DidYouMean(arg, all))
 }
 
 // testsIn lists the files of tests below a folder, but not those of another project in it, nor hidden ones.

@@ -47,6 +47,9 @@ func (p Param) Flag() string { return strings.ReplaceAll(p.Name, "_", "-") }
 // environmentParam is the parameter of main that takes a value of environments.star, by its name.
 const environmentParam = "environment"
 
+// forceParam is the parameter that takes a reason to go on all the same: a flag, and never filled by its place.
+const forceParam = "force"
+
 // signature reads main's parameters.
 func signature(main *starlark.Function) (Signature, error) {
 	doc, args := docstring(main.Doc())
