@@ -27,14 +27,16 @@ test: ## pure, script, crash and property tests, and the mutants that must fail 
 race: ## runtime/... under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./runtime/...
 
+LAB := DOCKER_HOST=$$(sh testdata/docker/engine.sh) && export DOCKER_HOST && $(GO) test -tags labs -count=1 -timeout 40m
 labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
-	@echo 'labs: Erlang: run'
 	@command -v rebar3 erl >/dev/null || { echo 'labs: Erlang: rebar3 or erl is missing: make setup installs them'; exit 1; }
 	$(GO) vet -tags labs ./...
-	$(GO) test -tags labs -count=1 -timeout 20m -run 'TestLab' ./cmd/runner
+	@echo 'labs: Erlang, and Compose projects by the standard scripts: run'
+	$(LAB) -run 'TestLab' ./cmd/runner
 	@echo 'labs: Compose: run'
-	DOCKER_HOST=$$(sh testdata/docker/engine.sh) && export DOCKER_HOST && $(GO) test -tags labs -count=1 -timeout 20m ./builtins/compose/...
-	@echo 'labs: Docker images and registries: not run: its tests are not steady yet: go test -tags labs ./builtins/docker/...'
+	$(LAB) -run 'TestLab' ./builtins/compose/...
+	@echo 'labs: Docker images and registries: run'
+	$(LAB) -run 'TestLab' ./builtins/docker/...
 	@echo 'labs: Kubernetes: not run: no part of this version'
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
+	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/op"
@@ -61,6 +62,13 @@ func (a Accept) accept(ctx context.Context, d *Docker, at place) (Deployment, er
 	}
 	if set == nil {
 		return Deployment{}, op.Hint(errors.New("this run has brought nothing up"), "compose.up or compose.back comes before it")
+	}
+	seen, err := reconcile.Observe(ctx, at.Engine, a.Project.Name)
+	if err != nil {
+		return Deployment{}, err
+	}
+	if name := differs(*set, seen); name != "" { // taken back by an attempt, or changed by somebody
+		return Deployment{}, op.Hint(fmt.Errorf("%s is not what this run has brought up last", name), "compose.up brings it up again; compose.ps shows what is there")
 	}
 	out := Deployment{Name: run, Version: a.Version, At: d.Host.Clock.Now().UTC(), Images: imagesOf(*set), Live: true}
 	for service, image := range out.Images {

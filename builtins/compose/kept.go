@@ -135,16 +135,18 @@ func (at place) tell(ctx context.Context, goods []good) error {
 
 // same reports whether a project has the containers of a Set, and no others.
 func same(set shape.Set, seen *reconcile.Seen) bool {
-	if len(set.Containers) != len(seen.Containers) {
-		return false
-	}
+	return len(set.Containers) == len(seen.Containers) && differs(set, seen) == ""
+}
+
+// differs names a container of a Set that a project has otherwise; "" for none.
+func differs(set shape.Set, seen *reconcile.Seen) string {
 	for _, w := range set.Containers {
 		i := slices.IndexFunc(seen.Containers, func(h shape.Container) bool { return h.Name == w.Name })
 		if i < 0 || seen.Containers[i].ImageID != w.ImageID || seen.Containers[i].Hash != w.Hash && !shares(set, w) {
-			return false
+			return w.Name
 		}
 	}
-	return true
+	return ""
 }
 
 // shares reports whether a container's hash counts in the ID of another, which is not the same twice.
