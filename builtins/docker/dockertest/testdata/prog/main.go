@@ -77,6 +77,19 @@ func main() {
 			fmt.Println("told to end")
 		case <-time.After(time.Minute):
 		}
+	case "serve": // until it is told to end; "check" passes from now on
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		os.WriteFile("/up", nil, 0o644)
+		<-c
+	case "check": // leaves the time of the first that has passed
+		if _, err := os.Stat("/up"); err != nil {
+			os.Exit(1)
+		}
+		if f, err := os.OpenFile("/passed", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); err == nil {
+			fmt.Fprint(f, time.Now().UnixNano())
+			f.Close()
+		}
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("waits")
