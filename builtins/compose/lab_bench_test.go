@@ -62,9 +62,7 @@ func newRivals(b *testing.B) *rivals {
 	b.Helper()
 	l := newLab(b)
 	l.say("1")
-	if _, err := l.Engine.ImageTag(b.Context(), client.ImageTagOptions{Source: l.build()["web"], Target: l.image}); err != nil {
-		b.Fatal(err)
-	}
+	l.build()
 	r := &rivals{lab: l, b: b, runner: filepath.Join(b.TempDir(), "runner"), compose: dockertest.Compose(b),
 		inside: l.Name + "-inside", program: l.Name + "-program", theirs: l.Name + "-theirs"}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", r.runner, "../../cmd/runner")

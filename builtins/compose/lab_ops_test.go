@@ -117,10 +117,10 @@ volumes: {data: {}}
 `, l.image, label, strings.Join(more, "\n")))
 }
 
-// build makes the image.
+// build makes the image, and gives it its name.
 func (l *lab) build() map[string]string {
 	l.T.Helper()
-	b := Build{Project: l.project, Cache: true, Timeout: op.Duration(5 * 60 * 1e9), Key: opKey}
+	b := Build{Project: l.project, Name: true, Cache: true, Timeout: op.Duration(5 * 60 * 1e9), Key: opKey}
 	made, err := b.Do(l.T.Context(), l.d)
 	if err != nil {
 		l.T.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -55,5 +56,24 @@ func TestLabUp(t *testing.T) {
 		if err != nil || done.Already != already {
 			t.Fatalf("%+v, %v", done, err)
 		}
+	}
+}
+
+// TestLabDownIsOver: what a run has taken down is gone behind its prune, and Docker Compose brings the project up again.
+func TestLabDownIsOver(t *testing.T) {
+	l := newLab(t)
+	l.say("1")
+	l.build()
+	l.up("20260126t110000-aaaa", "1.0")
+	const run = "20260126t120000-bbbb"
+	_, down := Down{Project: l.project, Timeout: DefaultHalt, Key: run + "/1"}.Do(t.Context(), l.d)
+	done, err := Prune{Project: l.project, Keep: 5, Key: run + "/2"}.Do(t.Context(), l.d)
+	if err = errors.Join(down, err); err != nil || len(done.Containers) != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	up := exec.Command(dockertest.Compose(t), "--progress", "plain", "-p", l.Name, "up", "-d")
+	up.Dir, up.Env = l.Host.Project, l.Host.Env
+	if text, err := up.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
 	}
 }

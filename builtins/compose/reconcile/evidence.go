@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/erlmcp/runner/builtins/compose/shape"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 )
 
 // evidenceLines is how many lines of logs fit on a screen, those of all containers together; checkLines is how many lines
@@ -127,16 +129,26 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 // Sweep removes what runs have put aside or left half made, where goes says so.
 func Sweep(ctx context.Context, e *Engine, seen *Seen, goes func(Aside) bool) (removed []string, err error) {
+	g, in := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	var mu sync.Mutex
 	for _, a := range seen.Aside {
 		if !goes(a) {
 			continue
 		}
-		if _, err := e.ContainerRemove(ctx, a.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: a.New}); err != nil {
-			return removed, fmt.Errorf("cannot remove %s: %w", a.Name, plain(err))
-		}
-		removed = append(removed, a.Name)
+		g.Go(func() error {
+			if _, err := e.ContainerRemove(in, a.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: a.New}); err != nil {
+				return fmt.Errorf("cannot remove %s: %w", a.Name, plain(err))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			removed = append(removed, a.Name)
+			return nil
+		})
 	}
-	return removed, nil
+	err = g.Wait()
+	slices.Sort(removed)
+	return removed, err
 }
 
 // Replaced reports whether a container that lies aside has another in its place, or never had one. Another may be the last
