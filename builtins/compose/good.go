@@ -155,19 +155,24 @@ func (b Back) aim() aim {
 	return aim{project: b.Project, key: b.Key, removeOrphans: true, timeout: b.Timeout,
 		names: func(ctx context.Context, d *Docker, e *reconcile.Engine) (map[string]string, error) {
 			found, err := b.find(ctx, d)
-			names := map[string]string{}
-			for _, c := range found.set.Containers {
-				names[c.Image] = c.ImageID
-			}
-			return names, err
+			return namesOf(found.set), err
 		},
-		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error) {
+		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (wish, error) {
 			found, err := b.find(ctx, d)
+			out := wish{found.set, namesOf(found.set)}
 			if err == nil {
-				err = reconcile.Resolve(ctx, e, &found.set, seen)
+				err = reconcile.Resolve(ctx, e, &out.set, seen)
 			}
-			return found.set, err
+			return out, err
 		}}
+}
+
+func namesOf(set shape.Set) map[string]string {
+	names := map[string]string{}
+	for _, c := range set.Containers {
+		names[c.Image] = c.ImageID
+	}
+	return names
 }
 
 func (b Back) find(ctx context.Context, d *Docker) (good, error) {

@@ -65,24 +65,30 @@ type aim struct {
 	removeOrphans bool
 	timeout       op.Duration
 	names         func(ctx context.Context, d *Docker, e *reconcile.Engine) (map[string]string, error) // of images: what each is to mean
-	want          func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error)
+	want          func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (wish, error)
+}
+
+// wish is what a project is to be, and what each of the named images is to mean.
+type wish struct {
+	set   shape.Set
+	names map[string]string
 }
 
 // plan compares what is wanted with what is there. An error that passes lets through does not end it.
-func (a aim) plan(ctx context.Context, d *Docker, passes func(error) bool) (place, shape.Set, *reconcile.Plan, error) {
+func (a aim) plan(ctx context.Context, d *Docker, passes func(error) bool) (place, wish, *reconcile.Plan, error) {
 	at, err := d.at(ctx, a.project)
 	if err != nil {
-		return at, shape.Set{}, nil, err
+		return at, wish{}, nil, err
 	}
 	seen, err := reconcile.Observe(ctx, at.Engine, a.project.Name)
 	if err != nil {
-		return at, shape.Set{}, nil, err
+		return at, wish{}, nil, err
 	}
 	want, err := a.want(ctx, d, at.Engine, seen)
 	if err != nil && !passes(err) {
-		return at, shape.Set{}, nil, err
+		return at, wish{}, nil, err
 	}
-	p, err := reconcile.NewPlan(want, seen, reconcile.Options{Key: a.key, RemoveOrphans: a.removeOrphans})
+	p, err := reconcile.NewPlan(want.set, seen, reconcile.Options{Key: a.key, RemoveOrphans: a.removeOrphans})
 	return at, want, p, err
 }
 
@@ -134,7 +140,7 @@ func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
 	quiet := patient.Announce(ctx, d.Host, "the engine to tell what is there", answers)
 	at, want, p, err := a.plan(ctx, d, never)
 	if err == nil {
-		err = at.keepWanted(ctx, a.key, want)
+		err = at.keepWanted(ctx, a.key, want.set)
 	}
 	quiet()
 	if err != nil {
@@ -148,7 +154,7 @@ func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
 	if err := op.Half(ctx, "what is wanted is kept"); err != nil {
 		return Raised{}, err
 	}
-	if err := a.name(ctx, d, at); err != nil {
+	if err := at.name(ctx, want.names); err != nil {
 		return Raised{}, err
 	}
 	stand, err := at.Act(ctx, p, a.timeout.D())
@@ -204,11 +210,7 @@ func (d *Docker) inverse(ctx context.Context, p stack.Project, key op.Key) (Retu
 }
 
 // name gives images their names: whoever brings the project up by its files alone must get these.
-func (a aim) name(ctx context.Context, d *Docker, at place) error {
-	names, err := a.names(ctx, d, at.Engine)
-	if err != nil {
-		return err
-	}
+func (at place) name(ctx context.Context, names map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if now, err := at.meaning(ctx, name); err != nil || now == names[name] {
 			if err != nil {

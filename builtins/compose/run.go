@@ -121,10 +121,11 @@ func (r Run) Do(ctx context.Context, d *Docker) (Ran, error) {
 
 // container is the service's first container, changed into one that runs once.
 func (r Run) container(ctx context.Context, d *Docker, at place, seen *reconcile.Seen) (once.Container, error) {
-	set, err := wanted(ctx, d, at.Engine, r.Project, r.Images, seen)
+	want, err := wanted(ctx, d, at.Engine, r.Project, r.Images, seen)
 	if err != nil && !r.has(missing(err)) {
 		return once.Container{}, err
 	}
+	set := want.set
 	i := slices.IndexFunc(set.Containers, func(c shape.Container) bool { return c.Service == r.Service })
 	if i < 0 {
 		var names []string

@@ -9,7 +9,6 @@ import (
 
 	"github.com/erlmcp/runner/builtins/compose/model"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
-	"github.com/erlmcp/runner/builtins/compose/shape"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -52,7 +51,7 @@ func (u Up) aim() aim {
 			_, ids, err := read(ctx, d, e, u.Project, u.Images)
 			return ids, err
 		},
-		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (shape.Set, error) {
+		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (wish, error) {
 			return wanted(ctx, d, e, u.Project, u.Images, seen)
 		}}
 }
@@ -106,20 +105,21 @@ func read(ctx context.Context, d *Docker, e *reconcile.Engine, p stack.Project, 
 }
 
 // wanted is what a project's files ask for, with the IDs of its images, which its labels name.
-func wanted(ctx context.Context, d *Docker, e *reconcile.Engine, p stack.Project, images map[string]string, seen *reconcile.Seen) (shape.Set, error) {
+func wanted(ctx context.Context, d *Docker, e *reconcile.Engine, p stack.Project, images map[string]string, seen *reconcile.Seen) (wish, error) {
 	m, ids, err := read(ctx, d, e, p, images)
 	if err != nil {
-		return shape.Set{}, err
+		return wish{}, err
 	}
-	set, err := m.Set(ids)
-	if err != nil {
-		return shape.Set{}, err
+	out := wish{names: maps.Clone(ids)}
+	if out.set, err = m.Set(ids); err != nil {
+		return wish{}, err
 	}
-	if err := reconcile.Resolve(ctx, e, &set, seen); err != nil {
-		return set, err
+	if err := reconcile.Resolve(ctx, e, &out.set, seen); err != nil {
+		return out, err
 	}
-	for _, c := range set.Containers {
+	for _, c := range out.set.Containers {
 		ids[c.Image] = c.ImageID
 	}
-	return m.Set(ids)
+	out.set, err = m.Set(ids)
+	return out, err
 }

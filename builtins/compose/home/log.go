@@ -271,9 +271,7 @@ func (w *writer) compact(ctx context.Context) error {
 		if err := w.took(w.put(ctx, w.record(true, w.lines))); err != nil {
 			return err
 		}
-		for _, rec := range old {
-			w.reg.Delete(ctx, rec) // what stays means nothing, and goes with the log
-		}
+		w.reg.DeleteAll(ctx, old) // what stays means nothing, and goes with the log
 	}
 	return nil
 }

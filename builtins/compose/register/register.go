@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/volume"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/erlmcp/runner/runtime/host"
 )
@@ -109,6 +110,24 @@ func (r *Register) Delete(ctx context.Context, rec Record) error {
 		return fmt.Errorf("cannot remove the record %s from the Docker engine: %w", rec.Name, err)
 	}
 	return nil
+}
+
+// atOnce is how many requests are sent side by side.
+const atOnce = 8
+
+// DeleteAll removes records in no order, and goes on past what cannot be removed.
+func (r *Register) DeleteAll(ctx context.Context, all []Record) error {
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	bad := make([]error, len(all))
+	for i, rec := range all {
+		g.Go(func() error {
+			bad[i] = r.Delete(ctx, rec)
+			return nil
+		})
+	}
+	g.Wait()
+	return errors.Join(bad...)
 }
 
 // List gives the records whose names begin with prefix, sorted by name.
