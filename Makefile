@@ -51,6 +51,8 @@ bench: ## ratios against rivals and physical limits
 	$(GO) test -run xxx -bench . -benchtime 1s ./runtime/... ./cmd/runner | tee -a testdata/bench/latest.txt
 	@if command -v rebar3 erl >/dev/null; then $(GO) test -tags labs -run xxx -bench Lab -benchtime 3x ./cmd/runner | tee -a testdata/bench/latest.txt; \
 	else echo 'bench: NOT RUN: BenchmarkLabDeploy, BenchmarkLabRollback: rebar3 or erl is missing: make setup installs them' | tee -a testdata/bench/latest.txt; fi
+	@if engine=$$(sh testdata/docker/engine.sh); then DOCKER_HOST=$$engine $(GO) test -tags labs -run xxx -bench LabCompose -benchtime 3x ./builtins/compose | tee -a testdata/bench/latest.txt; \
+	else echo 'bench: NOT RUN: BenchmarkLabCompose: no Docker engine answers, and none can be started here' | tee -a testdata/bench/latest.txt; fi
 
 fuzz: ## every fuzz target, 10 s each
 	@sh testdata/fuzz.sh 10s
