@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/runtime/host"
@@ -54,7 +55,7 @@ func list(ctx context.Context, files host.FS, dir, dockerfile, own string) (*tre
 	if err != nil {
 		return nil, err
 	}
-	kept, err := fsutil.NewFilterFS(disk{files, dir}, &fsutil.FilterOpt{ExcludePatterns: patterns})
+	kept, err := fsutil.NewFilterFS(disk{files, dir, own}, &fsutil.FilterOpt{ExcludePatterns: patterns})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.ignore, err)
 	}
@@ -71,17 +72,8 @@ func list(ctx context.Context, files host.FS, dir, dockerfile, own string) (*tre
 	return t, err
 }
 
-// patterns are the lines of the .dockerignore of the Dockerfile, or else of the context; behind them, whatever they say,
-// runner's own folder.
+// patterns are the lines of the .dockerignore of the Dockerfile, or else of the context.
 func (t *tree) patterns(dockerfile string) ([]string, error) {
-	lines, err := t.ignored(dockerfile)
-	if rel, e := filepath.Rel(t.dir, t.own); t.own != "" && e == nil && filepath.IsLocal(rel) {
-		lines = append(lines, filepath.ToSlash(rel))
-	}
-	return lines, err
-}
-
-func (t *tree) ignored(dockerfile string) ([]string, error) {
 	for _, name := range []string{dockerfile + ".dockerignore", filepath.Join(t.dir, ".dockerignore")} {
 		b, err := host.ReadFile(t.files, name, maxIgnore)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -147,11 +139,14 @@ func (t *tree) steady(ctx context.Context, dockerfile string) error {
 		return err
 	}
 	for i, e := range now.entries {
-		if i == len(t.entries) || e.Path != t.entries[i].Path {
+		if i == len(t.entries) {
 			return fmt.Errorf("%s: %w", e.Path, errMoving)
 		}
 		was := t.entries[i]
-		if e.Mode != was.Mode || e.Size != was.Size || e.Linkname != was.Linkname || !fs.FileMode(e.Mode).IsDir() && e.ModTime != was.ModTime {
+		if e.Path != was.Path && !slices.ContainsFunc(now.entries, func(e *types.Stat) bool { return e.Path == was.Path }) {
+			return fmt.Errorf("%s: %w", was.Path, errMoving)
+		}
+		if e.Path != was.Path || e.Mode != was.Mode || e.Size != was.Size || e.Linkname != was.Linkname || !fs.FileMode(e.Mode).IsDir() && e.ModTime != was.ModTime {
 			return fmt.Errorf("%s: %w", e.Path, errMoving)
 		}
 	}
@@ -191,10 +186,11 @@ func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
 	return nil
 }
 
-// disk is a folder before anything is left out of it.
+// disk is a folder before anything is left out of it but runner's own: no line of a .dockerignore brings that in again.
 type disk struct {
 	files host.FS
 	dir   string
+	own   string
 }
 
 // Open implements fsutil.FS; a disk is only listed.
@@ -209,6 +205,9 @@ func (d disk) Walk(ctx context.Context, rel string, fn fs.WalkDirFunc) error {
 	for _, e := range entries {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if filepath.Join(d.dir, rel, e.Name()) == d.own {
+			continue
 		}
 		stat, err := d.stat(filepath.Join(rel, e.Name()))
 		if errors.Is(err, fs.ErrNotExist) || stat == nil && err == nil {
