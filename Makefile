@@ -36,7 +36,7 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@echo 'labs: Compose: run'
 	$(LAB) -run 'TestLab' ./builtins/compose/...
 	@echo 'labs: Docker images and registries: run'
-	$(LAB) -run 'TestLab' ./builtins/docker/...
+	$(LAB) -run 'TestLab' -parallel 8 ./builtins/docker/... # most of it waits
 	@echo 'labs: Kubernetes: not run: no part of this version'
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet

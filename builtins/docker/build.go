@@ -40,7 +40,7 @@ type Built struct {
 	Digest    string   `json:"digest" doc:"The image's ID on the engine: a digest of what it consists of."`
 	Tags      []string `json:"tags,omitempty" doc:"The names that it was given."`
 	Size      op.Size  `json:"size" doc:"The size of its layers."`
-	Unchanged bool     `json:"unchanged" doc:"Whether the engine held it already, so that nothing was sent."`
+	Unchanged bool     `json:"unchanged" doc:"Whether the engine held it already, or holds the same by the first of the names."`
 	Log       string   `json:"log,omitempty" doc:"The file with everything that the steps printed, kept until the run's scratch folder goes; empty where nothing was built."`
 }
 
@@ -131,7 +131,23 @@ func (b Build) Preview(ctx context.Context, d *Docker) (Built, error) {
 	if found.ID == "" {
 		return Built{}, op.ErrUnknown
 	}
+	if found, err = b.same(ctx, e, found); err != nil {
+		return Built{}, err
+	}
 	return b.built(found), nil
+}
+
+// same is the image that bears the first of the names now, where the one that was made is the same but for the input
+// that it was made from: what runs would be replaced for a file that is in no image.
+func (b Build) same(ctx context.Context, e *daemon.Engine, made buildkit.Image) (buildkit.Image, error) {
+	if len(b.Tags) == 0 {
+		return made, nil
+	}
+	id, err := buildkit.Same(ctx, e.Client, b.Tags[0], made.ID)
+	if id != "" {
+		made.ID, made.Unchanged = id, true
+	}
+	return made, err
 }
 
 func (b Build) built(i buildkit.Image) Built {
@@ -148,9 +164,12 @@ func (b Build) Do(ctx context.Context, d *Docker) (Built, error) {
 	if err != nil {
 		return Built{}, fmt.Errorf("cannot %s: %w", b.Summary(), err)
 	}
+	if made, err = b.same(ctx, e, made); err != nil {
+		return Built{}, err
+	}
 	if made.Unchanged {
 		out := op.Output(ctx)
-		fmt.Fprintf(out, "the image is unchanged; found again as %s\n", short(made.ID))
+		fmt.Fprintf(out, "the image is unchanged: %s\n", short(made.ID))
 		out.Close()
 	}
 	for _, tag := range b.Tags {
@@ -163,7 +182,7 @@ func (b Build) Do(ctx context.Context, d *Docker) (Built, error) {
 
 func name(ctx context.Context, e *daemon.Engine, image, tag string) error {
 	_, err := e.ImageTag(ctx, client.ImageTagOptions{Source: image, Target: tag})
-	return missing("name "+image+" "+tag, image, err)
+	return missing(ctx, e, "name the image "+image+" "+tag, image, err)
 }
 
 // short is an ID as people recognise it.

@@ -114,6 +114,7 @@ func publish(t *testing.T, host, name string) {
 
 // Each fault of a registry is one line that says what it is and what to do, within its time.
 func TestLabRegistryFaults(t *testing.T) {
+	t.Parallel()
 	w, d := world(t)
 	made := stored(t, w, d, "127.0.0.1:1")
 	for _, c := range []struct {

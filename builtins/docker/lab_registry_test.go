@@ -3,8 +3,10 @@
 package docker
 
 import (
+	"context"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,15 +21,18 @@ import (
 type guard func(http.ResponseWriter, *http.Request) bool
 
 // serve is a registry on loopback, in memory, behind a guard.
-func serve(t *testing.T, g guard) (host string) {
+func serve(t testing.TB, g guard) (host string) {
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g == nil || g(w, r) {
 			images.ServeHTTP(w, r)
 		}
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.BaseContext = func(net.Listener) context.Context { return t.Context() } // which ends before what follows
+	s.Start()
 	t.Cleanup(func() {
+		s.Listener.Close() // first: an engine that asks again would keep it open
 		s.CloseClientConnections()
 		s.Close()
 	})
@@ -35,12 +40,11 @@ func serve(t *testing.T, g guard) (host string) {
 }
 
 // stored makes an image with a name in a registry.
-func stored(t *testing.T, w dockertest.World, d *Docker, host string) (name string) {
+func stored(t testing.TB, w dockertest.World, d *Docker, host string) (name string) {
 	t.Helper()
-	b := build(w)
-	b.Tags = []string{host + "/" + w.Name + ":1"}
-	must[Built](t)(b.Do(t.Context(), d))
-	return b.Tags[0]
+	name = host + "/" + w.Name + ":1"
+	must[string](t)(Tag{Image: w.Image(), Tag: name}.Do(t.Context(), d))
+	return name
 }
 
 func TestLabRegistry(t *testing.T) {

@@ -5,16 +5,17 @@ package docker
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
+	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/optest"
 	"github.com/erlmcp/runner/runtime/secret"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -59,109 +60,6 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-func TestLabBuildTwice(t *testing.T) {
-	w, d := world(t)
-	b := build(w)
-	if _, err := b.Preview(t.Context(), d); !errors.Is(err, op.ErrUnknown) {
-		t.Errorf("before: %v", err)
-	}
-	h := &heard{}
-	first := must[Built](t)(b.Do(op.WithSpeaker(t.Context(), h), d))
-	if first.Unchanged || !slices.ContainsFunc(h.lines, func(l string) bool { return strings.HasPrefix(l, "#") && strings.Contains(l, "COPY data /data") }) {
-		t.Errorf("%+v %q", first, h.lines)
-	}
-	if log, _ := os.ReadFile(first.Log); !strings.Contains(string(log), " a\n") {
-		t.Errorf("log %s", log)
-	}
-	again := must[Built](t)(b.Do(t.Context(), d))
-	foreseen := must[Built](t)(b.Preview(t.Context(), d))
-	if !again.Unchanged || again.Digest != first.Digest || foreseen.Digest != first.Digest {
-		t.Errorf("again %+v, foreseen %+v, first %+v", again, foreseen, first)
-	}
-	w.Write(".dockerignore", "data/skip*\n.dockerignore\n")
-	w.Write("data/skipped", "1")
-	if ignored := must[Built](t)(b.Do(t.Context(), d)); !ignored.Unchanged {
-		t.Errorf("a file that is left out counts: %+v", ignored)
-	}
-	w.Write("data/a", "2")
-	changed := must[Built](t)(b.Do(t.Context(), d))
-	log, _ := os.ReadFile(changed.Log)
-	if changed.Unchanged || changed.Digest == first.Digest || strings.Contains(string(log), "skipped") {
-		t.Errorf("changed %+v: %s", changed, log)
-	}
-	b.Target = "one"
-	if one := must[Built](t)(b.Do(t.Context(), d)); one.Unchanged || one.Digest == changed.Digest {
-		t.Errorf("target %+v", one)
-	}
-}
-
-func TestLabBuildErrors(t *testing.T) {
-	w, d := world(t)
-	for text, want := range map[string]string{
-		"FROM scratch\nCOPY prog /prog\nRUN [\"/prog\", \"fail\", \"3\"]\n": `Dockerfile:3: RUN ["/prog", "fail", "3"]: exit 3`,
-		"FROM scratch\nRUNN x\n":                                    "Dockerfile:2: unknown",
-		"FROM scratch\nCOPY nothing /\n":                            "Dockerfile:2: COPY nothing /: nothing is not there",
-		"FROM debian:12\nRUN true\n":                                "Dockerfile:1: the image debian:12 cannot be had",
-		"# syntax=docker/dockerfile:1\nFROM scratch\nCOPY prog /\n": "Dockerfile:1: its syntax image cannot be had",
-		"FROM scratch\nCOPY prog /prog\nRUN --mount=type=secret,id=x,required=true [\"/prog\"]\n": "a secret that it mounts is not given",
-	} {
-		w.Write("Dockerfile", text)
-		if _, err := build(w).Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "cannot build Dockerfile as "+w.Name+":1: ") || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
-	}
-	b := build(w)
-	b.Dockerfile = "None"
-	if _, err := b.Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "there is no None") {
-		t.Errorf("no Dockerfile: %v", err)
-	}
-	b.Context = "none"
-	if _, err := b.Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "does not exist") {
-		t.Errorf("no context: %v", err)
-	}
-}
-
-// A secret reaches the step, and is in no history, label, log or error.
-func TestLabBuildSecret(t *testing.T) {
-	const canary = "canary-8f0c1f11-canary"
-	t.Setenv("LAB_TOKEN", canary)
-	w, d := world(t)
-	w.Write("Dockerfile", "FROM scratch\nCOPY prog /prog\nCOPY data /data\nRUN --mount=type=secret,id=x [\"/prog\", \"cat\", \"/run/secrets/x\"]\n")
-	b := build(w)
-	b.Secrets = map[string]secret.Text{"x": secret.Env("LAB_TOKEN")}
-	h := &heard{}
-	made := must[Built](t)(b.Do(op.WithSpeaker(t.Context(), h), d))
-	history := must[client.ImageHistoryResult](t)(w.Engine.ImageHistory(t.Context(), made.Digest))
-	known := must[Inspected](t)(Inspect{Image: made.Digest}.Do(t.Context(), d))
-	log, _ := os.ReadFile(made.Log)
-	all := strings.Join(h.lines, "\n") + string(log)
-	for _, l := range history.Items {
-		all += l.CreatedBy
-	}
-	for k, v := range known.Labels {
-		all += k + v
-	}
-	if strings.Contains(all, canary) || !strings.Contains(string(log), "‹secret LAB_TOKEN›") {
-		t.Errorf("seen: %s", all)
-	}
-}
-
-func TestLabBuildIsCancelled(t *testing.T) {
-	w, d := world(t)
-	w.Write("Dockerfile", "FROM scratch\nCOPY prog /prog\nRUN [\"/prog\", \"wait\"]\n")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	why := errors.New("enough")
-	var told time.Time
-	h := &heard{text: "RUN", began: func() { told = time.Now(); cancel(why) }}
-	_, err := build(w).Do(op.WithSpeaker(ctx, h), d)
-	if took := time.Since(told); !errors.Is(err, why) || told.IsZero() || took > 2*time.Second {
-		t.Errorf("%v after %s", err, took)
-	}
-	if left := w.Images(); len(left) > 0 {
-		t.Errorf("left: %v", left)
-	}
-}
-
 func TestLabLook(t *testing.T) {
 	w, d := world(t)
 	made := must[Built](t)(build(w).Do(t.Context(), d))
@@ -174,18 +72,97 @@ func TestLabLook(t *testing.T) {
 	if known.Digest != made.Digest || !strings.HasPrefix(known.Platform, "linux/") || known.Labels[dockertest.Label] != w.Name {
 		t.Errorf("%+v", known)
 	}
-	if _, err := (Inspect{Image: w.Name + ":3"}).Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "the engine has no image") {
-		t.Errorf("%v", err)
+	for doing, do := range map[string]func(image string) error{
+		"look at the image %s": func(image string) error { _, err := Inspect{Image: image}.Do(t.Context(), d); return err },
+		"push %s": func(image string) error {
+			_, err := Push{Image: image, Timeout: moveTimeout}.Do(t.Context(), d)
+			return err
+		},
+		"name the image %s new:1": func(image string) error {
+			_, err := Tag{Image: image, Tag: "new:1"}.Do(t.Context(), d)
+			return err
+		},
+	} {
+		swapped := strings.Replace(w.Name, "test", "tset", 1)
+		for image, near := range map[string]string{w.Name + ":latest": w.Name + ":", swapped + ":2": w.Name + ":2", "nothing.example/like-it-anywhere:1": ""} {
+			want := "cannot " + strings.Replace(doing, "%s", image, 1) + ": the engine has no image " + image
+			if near != "" {
+				want += " (did you mean " + near
+			}
+			if err := do(image); err == nil || !strings.HasPrefix(err.Error(), want) || near == "" && err.Error() != want || op.HintOf(err) == "" {
+				t.Errorf("%v (%s), want %q", err, op.HintOf(err), want)
+			}
+		}
 	}
-	if _, err := (Push{Image: w.Name + ":3", Timeout: moveTimeout}).Do(t.Context(), d); err == nil || !strings.Contains(err.Error(), "the engine has no such image") {
-		t.Errorf("%v", err)
+	for _, nothing := range []Images{{Reference: w.Name + ":3"}, {Label: "none=" + w.Name}} {
+		if list := must[[]Image](t)(nothing.Do(t.Context(), d)); list == nil || len(list) > 0 {
+			t.Errorf("%+v: %#v", nothing, list)
+		}
+	}
+}
+
+// ended runs the program in a container to its end, which stays.
+func ended(t testing.TB, w dockertest.World, name string, tty bool, argv ...string) string {
+	t.Helper()
+	made := must[client.ContainerCreateResult](t)(w.Engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: w.Name + name,
+		Config: &container.Config{Image: w.Name + ":1", Cmd: argv, Tty: tty}, HostConfig: &container.HostConfig{NetworkMode: "none"}}))
+	over := w.Engine.ContainerWait(t.Context(), made.ID, client.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
+	must[client.ContainerStartResult](t)(w.Engine.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{}))
+	select {
+	case <-over.Result:
+	case err := <-over.Error:
+		t.Fatal(err)
+	}
+	return w.Name + name
+}
+
+// late is a clock that is an hour fast.
+type late struct{ host.Clock }
+
+func (l late) Now() time.Time { return l.Clock.Now().Add(time.Hour) }
+
+func TestLabLogs(t *testing.T) {
+	w, d := world(t)
+	w.Image()
+	counts, speaks, typed := ended(t, w, "-counts", false, "lines", "200"), ended(t, w, "-speaks", false, "fail", "3"), ended(t, w, "-typed", true, "fail", "3")
+	long := ended(t, w, "-long", false, "lines", "30000")
+	for _, c := range []struct {
+		logs Logs
+		want string
+	}{
+		{Logs{Container: counts, Lines: 2}, "line 199\nline 200\n"},
+		{Logs{Container: counts, Lines: 2, Since: op.Duration(30 * time.Minute)}, "line 199\nline 200\n"},
+		{Logs{Container: typed, Lines: 1}, "two\r\n"},
+		{Logs{Container: typed, Lines: 10}, "one\r\ntwo\r\n"},
+	} {
+		if got := must[string](t)(c.logs.Do(t.Context(), d)); got != c.want {
+			t.Errorf("%+v: %q", c.logs, got)
+		}
+	}
+	if both := must[string](t)(Logs{Container: speaks, Lines: 10}.Do(t.Context(), d)); !strings.Contains(both, "one\n") || !strings.Contains(both, "two\n") || len(both) != 8 {
+		t.Errorf("both outputs: %q", both)
+	}
+	if all := must[string](t)(Logs{Container: long, Lines: maxLines}.Do(t.Context(), d)); strings.Count(all, "\n") != maxLines || !strings.HasSuffix(all, "line 30000\n") {
+		t.Errorf("%d lines, the end %q", strings.Count(all, "\n"), all[max(0, len(all)-100):])
+	}
+	fast := *d
+	h := *d.Host
+	h.Clock, fast.Host = late{h.Clock}, &h
+	if old := must[string](t)(Logs{Container: counts, Lines: 2, Since: op.Duration(30 * time.Minute)}.Do(t.Context(), &fast)); old != "" {
+		t.Errorf("half an hour old: %q", old)
+	}
+	for name, near := range map[string]string{strings.Replace(counts, "counts", "cuonts", 1): " (did you mean " + counts + "?)", "nothing-like-it-anywhere": ""} {
+		_, err := Logs{Container: name, Lines: 1}.Do(t.Context(), d)
+		if want := "cannot read what the container " + name + " has printed: the engine has no such container" + near; err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 
 func TestLabRun(t *testing.T) {
 	t.Setenv("LAB_TOKEN", "canary-71c0aa11-canary")
 	w, d := world(t)
-	must[Built](t)(build(w).Do(t.Context(), d))
+	w.Image()
 	run := func(argv ...string) (Ran, error) {
 		return Run{Image: w.Name + ":1", Program: []string{"/prog"}, Argv: argv, Network: "none", Memory: 64 << 20, ReadOnly: true, Timeout: op.Duration(20 * time.Second),
 			OK: []int{0}, Key: "lab/2", Mounts: []string{"./data:/in:ro"}, Env: map[string]secret.Text{"T": secret.Env("LAB_TOKEN")}}.Do(t.Context(), d)
@@ -214,8 +191,8 @@ func TestLabRun(t *testing.T) {
 // A container that is told to end has its time to do so, also when it is told while it starts.
 func TestLabRunIsCancelled(t *testing.T) {
 	w, d := world(t)
-	must[Built](t)(build(w).Do(t.Context(), d))
-	for n := range 10 {
+	w.Image()
+	for n := range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		h := &heard{text: "waits", began: cancel}
 		r := Run{Image: w.Name + ":1", Program: []string{"/prog"}, Argv: []string{"wait"}, Network: "none", Timeout: op.Duration(20 * time.Second), Key: "lab/3"}
@@ -229,20 +206,41 @@ func TestLabRunIsCancelled(t *testing.T) {
 }
 
 func TestLabOps(t *testing.T) {
-	at := func(of func(dockertest.World) any) func(testing.TB) optest.World {
+	t.Parallel()
+	at := func(of func(testing.TB, dockertest.World, *Docker) any) func(testing.TB) optest.World {
 		return func(t testing.TB) optest.World {
 			w, d := world(t)
-			must[Built](t)(build(w).Do(t.Context(), d))
-			return optest.World{Host: w.Host, Params: of(w), Snapshot: func() string { return strings.Join(w.Images(), " ") }}
+			w.Image()
+			return optest.World{Host: w.Host, Params: of(t, w, d), Snapshot: func() string { return strings.Join(w.Images(), " ") }}
 		}
 	}
+	of := func(params func(dockertest.World) any) func(testing.TB) optest.World {
+		return at(func(_ testing.TB, w dockertest.World, _ *Docker) any { return params(w) })
+	}
+	named := func(t testing.TB, w dockertest.World, d *Docker) (image string) {
+		image = serve(t, nil) + "/" + w.Name + ":1"
+		must[string](t)(Tag{Image: w.Name + ":1", Tag: image}.Do(t.Context(), d))
+		return image
+	}
 	optest.Run(t, optest.Suite{Family: family, Worlds: optest.Worlds{
-		"build":   at(func(w dockertest.World) any { return build(w) }),
-		"images":  at(func(w dockertest.World) any { return Images{Reference: w.Name + ":*"} }),
-		"inspect": at(func(w dockertest.World) any { return Inspect{Image: w.Name + ":1"} }),
-		"tag":     at(func(w dockertest.World) any { return Tag{Image: w.Name + ":1", Tag: w.Name + ":2"} }),
-		"run": at(func(w dockertest.World) any {
+		"build":   of(func(w dockertest.World) any { return build(w) }),
+		"images":  of(func(w dockertest.World) any { return Images{Reference: w.Name + ":*"} }),
+		"inspect": of(func(w dockertest.World) any { return Inspect{Image: w.Name + ":1"} }),
+		"tag":     of(func(w dockertest.World) any { return Tag{Image: w.Name + ":1", Tag: w.Name + ":2"} }),
+		"run": of(func(w dockertest.World) any {
 			return Run{Image: w.Name + ":1", Program: []string{"/prog", "slow"}, Network: "none", Timeout: runTimeout, OK: []int{0}, Leaves: "nothing"}
+		}),
+		"logs": at(func(t testing.TB, w dockertest.World, _ *Docker) any {
+			return Logs{Container: ended(t, w, "-prints", false, "lines", "10"), Lines: 5}
+		}),
+		"push": at(func(t testing.TB, w dockertest.World, d *Docker) any {
+			return Push{Image: named(t, w, d), Timeout: moveTimeout}
+		}),
+		"pull": at(func(t testing.TB, w dockertest.World, d *Docker) any {
+			image := named(t, w, d)
+			must[Moved](t)(Push{Image: image, Timeout: moveTimeout}.Do(t.Context(), d))
+			must[client.ImageRemoveResult](t)(w.Engine.ImageRemove(t.Context(), image, client.ImageRemoveOptions{}))
+			return Pull{Image: image, Timeout: moveTimeout}
 		}),
 	}})
 }

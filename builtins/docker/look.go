@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
@@ -108,7 +110,7 @@ func (i Inspect) Do(ctx context.Context, d *Docker) (Inspected, error) {
 	}
 	found, err := e.ImageInspect(ctx, i.Image)
 	if err != nil {
-		return Inspected{}, missing(i.Summary(), i.Image, err)
+		return Inspected{}, missing(ctx, e, i.Summary(), i.Image, err)
 	}
 	out := Inspected{Digest: found.ID, Tags: names(found.RepoTags), Digests: names(found.RepoDigests), Size: op.Size(found.Size), Created: found.Created,
 		Platform: strings.TrimSuffix(found.Os+"/"+found.Architecture+"/"+found.Variant, "/")}
@@ -162,14 +164,15 @@ func (l Logs) Do(ctx context.Context, d *Docker) (string, error) {
 	}
 	found, err := e.ContainerInspect(ctx, l.Container, client.ContainerInspectOptions{})
 	if errdefs.IsNotFound(err) {
-		return "", fmt.Errorf("cannot %s: there is none", l.Summary())
+		return "", l.missing(ctx, e)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot %s: %w", l.Summary(), err)
 	}
 	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(l.Lines)}
 	if l.Since > 0 {
-		options.Since = strconv.FormatInt(d.Host.Clock.Now().Add(-l.Since.D()).Unix(), 10)
+		from := d.Host.Clock.Now().Add(-l.Since.D())
+		options.Since = fmt.Sprintf("%d.%09d", from.Unix(), from.Nanosecond())
 	}
 	said, err := e.ContainerLogs(ctx, found.Container.ID, options)
 	if err != nil {
@@ -186,6 +189,20 @@ func (l Logs) Do(ctx context.Context, d *Docker) (string, error) {
 		return "", fmt.Errorf("cannot %s: %w", l.Summary(), err)
 	}
 	return kept.text(), nil
+}
+
+// missing is the error of a container that the engine does not have.
+func (l Logs) missing(ctx context.Context, e *daemon.Engine) error {
+	var near []string
+	list, err := e.ContainerList(ctx, client.ContainerListOptions{All: true})
+	if err == nil {
+		for _, c := range list.Items {
+			for _, name := range c.Names {
+				near = append(near, strings.TrimPrefix(name, "/"))
+			}
+		}
+	}
+	return fmt.Errorf("cannot %s: the engine has no such container%s", l.Summary(), builtin.DidYouMean(l.Container, near))
 }
 
 // last keeps the end of what is written to it.

@@ -6,19 +6,44 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
+	"github.com/moby/moby/client"
 )
 
 // missing is the error of what was asked of an image, nil for none.
-func missing(doing, image string, err error) error {
+func missing(ctx context.Context, e *daemon.Engine, doing, image string, err error) error {
 	if errdefs.IsNotFound(err) {
-		return op.Hint(fmt.Errorf("cannot %s: the engine has no image %s", doing, image), "docker.pull fetches one, docker.build makes one")
+		return op.Hint(fmt.Errorf("cannot %s: the engine has no image %s%s", doing, image, near(ctx, e, image)), "docker.pull fetches one, docker.build makes one")
 	}
 	if err != nil {
 		return fmt.Errorf("cannot %s: %w", doing, err)
 	}
 	return nil
+}
+
+// near is " (did you mean X?)" for the name of an image that an engine does not have: one that is written alike, or else
+// the newest of the same repository.
+func near(ctx context.Context, e *daemon.Engine, image string) string {
+	list, err := e.ImageList(ctx, client.ImageListOptions{})
+	wanted, err2 := reference.ParseNormalizedNamed(image)
+	if err != nil || err2 != nil {
+		return ""
+	}
+	var tags []string
+	akin, newest := "", int64(-1)
+	for _, i := range list.Items {
+		for _, tag := range names(i.RepoTags) {
+			tags = append(tags, tag)
+			if has, err := reference.ParseNormalizedNamed(tag); err == nil && has.Name() == wanted.Name() && i.Created > newest {
+				akin, newest = " (did you mean "+tag+"?)", i.Created
+			}
+		}
+	}
+	return cmp.Or(builtin.DidYouMean(image, tags), akin)
 }
 
 // Tag is docker.tag. It is a Make: a name decides what is started next, and nothing that runs.
@@ -76,12 +101,15 @@ func (p Push) Do(ctx context.Context, d *Docker) (Moved, error) {
 	if err != nil {
 		return Moved{}, err
 	}
+	if _, err := e.ImageInspect(ctx, p.Image); err != nil {
+		return Moved{}, missing(ctx, e, p.Summary(), p.Image, err)
+	}
 	digest, err := d.login(p.Username, p.Password).Push(ctx, e.Client, p.Image, p.Timeout.D())
 	if err != nil {
 		return Moved{}, err
 	}
 	i, err := e.ImageInspect(ctx, p.Image)
-	return Moved{Name: p.Image, Digest: digest, ID: i.ID}, missing("look at "+p.Image, p.Image, err)
+	return Moved{Name: p.Image, Digest: digest, ID: i.ID}, missing(ctx, e, "look at "+p.Image, p.Image, err)
 }
 
 // Pull is docker.pull.
@@ -117,5 +145,5 @@ func (p Pull) Do(ctx context.Context, d *Docker) (Moved, error) {
 		return Moved{}, err
 	}
 	i, err := e.ImageInspect(ctx, p.Image)
-	return Moved{Name: p.Image, Digest: digest, ID: i.ID}, missing("look at "+p.Image, p.Image, err)
+	return Moved{Name: p.Image, Digest: digest, ID: i.ID}, missing(ctx, e, "look at "+p.Image, p.Image, err)
 }

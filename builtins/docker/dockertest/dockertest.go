@@ -3,12 +3,14 @@
 package dockertest
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -71,31 +73,18 @@ func on(t testing.TB, address string) (World, error) {
 	if w.Engine, err = w.Pool.Open(t.Context(), ""); err != nil {
 		return w, err
 	}
-	w.copy(program(t, h), "prog")
+	w.copy(built(t, "prog", "testdata/prog", "-buildid="), w.Path("prog"))
 	return w, nil
 }
 
-// program is the static program of images, built once and kept outside of the checkout.
-func program(t testing.TB, h *host.Host) string {
-	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	source := filepath.Join(filepath.Dir(file), "testdata", "prog")
-	out := filepath.Join(t.TempDir(), "prog")
-	var said bytes.Buffer
-	build := host.Cmd{Argv: []string{"go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", out, "."}, Dir: source,
-		Env: append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux"), Stdout: &said, Stderr: &said}
-	exit, err := h.Procs.Run(t.Context(), build, func(host.Proc) error { return nil })
-	if err != nil || exit != (host.Exit{}) {
-		t.Fatalf("%v, %v: %s", exit, err, said.String())
-	}
-	return out
-}
+// Copy copies a program of the project.
+func (w World) Copy(from, to string) { w.T.Helper(); w.copy(w.Path(from), w.Path(to)) }
 
-func (w World) copy(from, name string) {
+func (w World) copy(from, to string) {
 	w.T.Helper()
 	b, err := os.ReadFile(from)
 	if err == nil {
-		err = os.WriteFile(w.Path(name), b, 0o755)
+		err = os.WriteFile(to, b, 0o755)
 	}
 	if err != nil {
 		w.T.Fatal(err)
@@ -114,6 +103,29 @@ func (w World) Write(name, text string) {
 	if err := os.WriteFile(w.Path(name), []byte(text), 0o644); err != nil {
 		w.T.Fatal(err)
 	}
+}
+
+// Image makes an image of the program, without a build, and gives its name.
+func (w World) Image() string {
+	w.T.Helper()
+	prog, err := os.ReadFile(w.Path("prog"))
+	var layer bytes.Buffer
+	files := tar.NewWriter(&layer)
+	err = errors.Join(err, files.WriteHeader(&tar.Header{Name: "prog", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(prog))}))
+	_, e := files.Write(prog)
+	if err = errors.Join(err, e, files.Close()); err != nil {
+		w.T.Fatal(err)
+	}
+	made, err := w.Engine.ImageImport(w.T.Context(), client.ImageImportSource{Source: &layer, SourceName: "-"}, w.Name+":1",
+		client.ImageImportOptions{Changes: []string{"LABEL " + Label + "=" + w.Name, `ENTRYPOINT ["/prog"]`}})
+	if err == nil {
+		_, err = io.Copy(io.Discard, made)
+		err = errors.Join(err, made.Close())
+	}
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return w.Name + ":1"
 }
 
 // Images are the IDs of the test's images.

@@ -4,11 +4,9 @@ package dockertest
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -16,23 +14,6 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
-
-// image makes an image of the program, without a build.
-func (w World) image(t *testing.T) string {
-	t.Helper()
-	cmd := exec.Command("tar", "-C", w.Host.Project, "-c", "prog")
-	layer, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := w.Engine.ImageImport(t.Context(), client.ImageImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, w.Name+":1",
-		client.ImageImportOptions{Changes: []string{"LABEL " + Label + "=" + w.Name, `ENTRYPOINT ["/prog"]`}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	made.Close()
-	return w.Name + ":1"
-}
 
 // run runs the program in a container, and gives what it printed; of one that goes on, the first line.
 func (w World) run(t *testing.T, in, name string, argv ...string) string {
@@ -72,7 +53,7 @@ func TestLabOwn(t *testing.T) {
 	t.Run("lives", func(t *testing.T) {
 		own = Own(t)
 		w := own.World()
-		w.image(t)
+		w.Image()
 		if said := w.run(t, "bridge", "first", "env", "NOTIFY_SOCKET"); said != "\n" {
 			t.Errorf("a container inherits %q", said)
 		}

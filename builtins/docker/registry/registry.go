@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/api/pkg/authconfig"
@@ -51,7 +50,7 @@ func (c Client) Pull(ctx context.Context, e *client.Client, name, platform strin
 	return m.follow(ctx, within, func(ctx context.Context) (stream, error) { return e.ImagePull(ctx, name, options) })
 }
 
-// Push stores an image in the registry that its name names.
+// Push stores an image that the engine has in the registry that its name names.
 func (c Client) Push(ctx context.Context, e *client.Client, name string, within time.Duration) (digest string, err error) {
 	image, err := Parse(name)
 	if err != nil {
@@ -59,9 +58,6 @@ func (c Client) Push(ctx context.Context, e *client.Client, name string, within 
 	}
 	if _, ok := image.(reference.Digested); ok {
 		return "", errors.New("want a name with a tag: a digest says what an image is, and not where to store it")
-	}
-	if _, err := e.ImageInspect(ctx, name); errdefs.IsNotFound(err) {
-		return "", op.Hint(fmt.Errorf("cannot push %s: the engine has no such image", name), "docker.build makes one, docker.tag gives one a name")
 	}
 	m, err := c.move(ctx, e, "push", name, image)
 	if err != nil {
