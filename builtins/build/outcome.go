@@ -58,7 +58,11 @@ func (o outcome) failure() error {
 	if left := o.failed - min(named, len(o.failures)); left > 0 {
 		fmt.Fprintf(&b, "\n  and %d more", left)
 	}
-	return fmt.Errorf("%d of %d tests failed%s", o.failed, o.failed+o.passed+o.skipped, b.String())
+	all, tests := o.failed+o.passed+o.skipped, "tests"
+	if all == 1 {
+		tests = "test"
+	}
+	return fmt.Errorf("%d of %d %s failed%s", o.failed, all, tests, b.String())
 }
 
 var (

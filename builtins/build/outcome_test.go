@@ -87,11 +87,11 @@ func TestManyFailuresFitOneScreen(t *testing.T) {
 func TestSuitesThatEndStrangely(t *testing.T) {
 	for want, env := range map[string][]string{
 		"": nil,
-		"cannot run eunit: exit 1\n  3 tests, 0 failures":                {"EXIT=1"},
-		"cannot run eunit: 1 tests failed, and rebar3 ended with succes": {"EUNIT=3 tests, 1 failures\n"},
-		"cannot run eunit: exit 1\n  nonsense":                           {"EUNIT=nonsense\n", "EXIT=1"},
-		"2 of 5 tests failed\n  a_SUITE:x: why":                          {"EUNIT=3 tests, 1 failures\n", "CT==case a_SUITE:x\n=result failed: why\n=case a_SUITE:y\n=result ok\n", "EXIT=1"},
-		"cannot start rebar3: it is not in PATH":                         {"PATH=/nowhere"},
+		"cannot run eunit: exit 1\n  3 tests, 0 failures":                  {"EXIT=1"},
+		"cannot run eunit: it ended with success, and 1 of 3 tests failed": {"EUNIT=3 tests, 1 failures\n"},
+		"cannot run eunit: exit 1\n  nonsense":                             {"EUNIT=nonsense\n", "EXIT=1"},
+		"2 of 5 tests failed\n  a_SUITE:x: why":                            {"EUNIT=3 tests, 1 failures\n", "CT==case a_SUITE:x\n=result failed: why\n=case a_SUITE:y\n=result ok\n", "EXIT=1"},
+		"cannot start rebar3: it is not in PATH":                           {"PATH=/nowhere"},
 	} {
 		h := newHost(t, project())
 		h.Env = withRebar(t, env...)

@@ -122,7 +122,7 @@ func (r Rebar3Test) run(ctx context.Context, h *host.Host, suite string) (o outc
 	exit := ran.Succeeded()
 	switch {
 	case exit == nil && err == nil && o.failed > 0:
-		err = fmt.Errorf("%d tests failed, and rebar3 ended with success", o.failed)
+		err = fmt.Errorf("it ended with success, and %w", o.failure())
 	case exit != nil && (err != nil || o.failed == 0):
 		err = exit
 	}

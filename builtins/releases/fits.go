@@ -50,7 +50,11 @@ func (f Fits) Do(_ context.Context, h *host.Host) ([]string, error) {
 		there = filepath.Dir(there)
 	}
 	if err := r.Room(there, t.Room()*int64(f.Copies), len(t.Entries)*f.Copies); err != nil {
-		problems = append(problems, fmt.Sprintf("%d copies of %s do not fit under %s: %v", f.Copies, f.Artifact.Name, r.Path, err))
+		what := fmt.Sprintf("%d copies of %s do", f.Copies, f.Artifact.Name)
+		if f.Copies == 1 {
+			what = f.Artifact.Name + " does"
+		}
+		problems = append(problems, fmt.Sprintf("%s not fit under %s: %v", what, r.Path, err))
 	}
 	return problems, nil
 }

@@ -33,7 +33,7 @@ func commands() []command {
 		{"undo", "ENVIRONMENT [RUN]", "take back the last run that is not committed", (*program).undoRun},
 		{"hold", "ENVIRONMENT [--until TIME] [REASON]", "let no run change an environment; without a reason, say who does", (*program).holdTarget},
 		{"unhold", "ENVIRONMENT", "end a hold", (*program).unholdTarget},
-		{"runs", "[ENVIRONMENT]", "list the runs of this machine, or of an environment", (*program).listRuns},
+		{"runs", "[ENVIRONMENT]", "list the runs of this machine, or those that had an environment's lease", (*program).listRuns},
 		{"log", "RUN", "show a run again", (*program).showLog},
 		{"init", "[DIR]", "write environments.star for the application in a folder", (*program).initProject},
 		{"check", "[SCRIPTS]", "look for mistakes in every script of the project, or in some, and run none", (*program).checkScripts},

@@ -96,7 +96,7 @@ func (m *messenger) end(limit time.Duration) {
 		return
 	}
 	if m.dropped > 0 {
-		m.note(fmt.Sprintf("%d messages for notices were too many and are dropped", m.dropped))
+		m.note(several(m.dropped, "message") + " for notices dropped: too many at once")
 	}
 	for _, q := range m.queues {
 		close(q.messages)

@@ -166,7 +166,7 @@ func inShell(step provision.Step) string {
 
 // setUp calls the commands, and looks again whether all is in place.
 func (p *program) setUp(ctx context.Context, f flags, h *host.Host, want provision.Want, work provision.Work) (int, error) {
-	question := fmt.Sprintf("Call these %d commands as root?", len(work.Steps))
+	question := fmt.Sprintf("Call %s as root?", several(len(work.Steps), "command"))
 	switch yes, err := p.ask(f.Yes)(ctx, question); {
 	case err != nil:
 		return 0, op.Hint(&op.Refused{Why: question + " " + err.Error()}, "runner setup %s --yes calls them", want.Environment)
@@ -184,7 +184,7 @@ func (p *program) setUp(ctx context.Context, f flags, h *host.Host, want provisi
 		}
 		if err != nil {
 			code := p.reject(f, op.Hint(fmt.Errorf("cannot set up %s: %s: %w", want.Environment, quoted(filepath.Base(step.Argv[0])), err),
-				"%d of %d commands are done; said again, setup goes on from there", i, len(work.Steps)))
+				"%d of %s done; said again, setup goes on from there", i, several(len(work.Steps), "command")))
 			if i > 0 {
 				code = engine.ExitDiffers
 			}

@@ -63,7 +63,7 @@ func (r *testReport) test(t trial.Test) {
 			r.say("--- PASS: %s (%.2fs)\n", t.Name, t.Seconds)
 			r.printed(t)
 			if t.Kills > 0 {
-				r.say("    killed %d times, and recovered each time\n", t.Kills)
+				r.say("    killed %s, and recovered each time\n", several(t.Kills, "time"))
 			}
 		}
 		return
