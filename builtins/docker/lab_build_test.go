@@ -57,8 +57,9 @@ func TestLabBuildTwice(t *testing.T) {
 func TestLabBuildErrors(t *testing.T) {
 	w, d := world(t)
 	for text, want := range map[string]string{
-		"FROM scratch\nCOPY prog /prog\nRUN [\"/prog\", \"fail\", \"3\"]\n":                                                     "Dockerfile:3: RUN [\"/prog\", \"fail\", \"3\"]: exit 3\n  one\n  two",
+		"FROM scratch\nCOPY prog /prog\nRUN [\"/prog\", \"fail\", \"3\"]\n":                                                     "Dockerfile:3: RUN [\"/prog\", \"fail\", \"3\"]: exit 3\n  ",
 		"FROM scratch AS a\n\n# why\nCOPY prog /prog\nRUN [\"/prog\", \\\n \"lines\", \"200\"]\nRUN [\"/prog\", \"nothing\"]\n": "Dockerfile:7: RUN [\"/prog\", \"nothing\"]: exit 2\n  what is nothing",
+		"FROM scratch\nCOPY prog /prog\nRUN [\"/prog\", \"lines\", \"60\", \"4\"]\n":                                            "Dockerfile:3: RUN [\"/prog\", \"lines\", \"60\", \"4\"]: exit 4\n  line 11\n  line 12\n", // the last 50
 		"FROM scratch\nRUNN x\n":                                    "Dockerfile:2: unknown",
 		"FROM scratch\nCOPY nothing /\n":                            "Dockerfile:2: COPY nothing /: nothing is not there",
 		"FROM debian:12\nRUN true\n":                                "Dockerfile:1: the image debian:12 cannot be had",

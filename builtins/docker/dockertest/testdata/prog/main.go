@@ -23,6 +23,8 @@ func main() {
 		for i := 1; i <= n; i++ {
 			fmt.Println("line", i)
 		}
+		code, _ := strconv.Atoi(args[2])
+		os.Exit(code)
 	case "fail":
 		fmt.Println("one")
 		fmt.Fprintln(os.Stderr, "two")
