@@ -89,6 +89,9 @@ func (p *program) runStates(f flags, args []string) ([]journal.State, error) {
 	}
 	ctx := context.Background()
 	runs, err := home.Logs(ctx)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, op.Hint(fmt.Errorf("cannot list the runs of %s: %w", args[0], err), "its records are their owner's: ask as root, or as the user who deploys")
+	}
 	states, err := foldAll(runs, func(run string) ([]event.Record, error) { return home.Read(ctx, run) }, err)
 	slices.SortStableFunc(states, func(a, b journal.State) int { return int(a.Turn - b.Turn) })
 	return states, err

@@ -112,6 +112,12 @@ func plainly(ctx context.Context, err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		err = u.Err
 	}
+	if d := (*net.DNSError)(nil); errors.As(err, &d) {
+		if d.IsNotFound {
+			return phrase{"no host is called " + d.Name, d}
+		}
+		return phrase{"cannot look up " + d.Name + ": " + d.Err, d}
+	}
 	if o := (*net.OpError)(nil); errors.As(err, &o) {
 		return phrase{o.Op + ": " + strings.TrimPrefix(strings.TrimPrefix(o.Err.Error(), "connect: "), "read: "), o.Err}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,5 +102,17 @@ func TestDoEndsWithItsContext(t *testing.T) {
 	}
 	if err := (SystemClock{}).Sleep(ctx, time.Hour); !errors.Is(err, late) || !errors.Is(context.Cause(ctx), late) {
 		t.Errorf("sleep: %v", err)
+	}
+}
+
+func TestNamesWithoutAnAddress(t *testing.T) {
+	for want, d := range map[string]*net.DNSError{
+		"no host is called db.example":                  {Name: "db.example", Server: "10.0.0.1:53", Err: "no such host", IsNotFound: true},
+		"cannot look up db.example: server misbehaving": {Name: "db.example", Server: "10.0.0.1:53", Err: "server misbehaving"},
+	} {
+		err := plainly(t.Context(), &url.Error{Op: "Get", URL: "http://db.example", Err: &net.OpError{Op: "dial", Net: "tcp", Err: d}})
+		if err.Error() != want || !errors.Is(err, d) {
+			t.Errorf("want %q, got %v", want, err)
+		}
 	}
 }
