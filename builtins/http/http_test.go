@@ -110,7 +110,7 @@ func TestErrors(t *testing.T) {
 		{"refused", get(secret.Plain("http://127.0.0.1:1")), "no good answer to GET URL: connection refused", "nothing listens there"},
 		{"silence", with(hang, func(g *Get) { g.Timeout = op.Duration(50 * time.Millisecond) }), "no good answer to GET URL: no answer within 50ms", "give it more time"},
 		{"reset", get(serve(t, cut)), "no good answer to GET URL: read: connection reset by peer", ""},
-		{"no such name", get(secret.Plain("http://nowhere.invalid")), "no good answer to GET URL: dial: lookup nowhere.invalid", ""},
+		{"no such name", get(secret.Plain("http://nowhere.invalid")), "no good answer to GET URL: no host is called nowhere.invalid", ""},
 		{"no secret", with(says(200, ""), func(g *Get) { g.Headers = map[string]secret.Text{"A": secret.Env("NONE")} }), "cannot send GET URL: cannot read the secret NONE", ""},
 		{"two lines", with(says(200, ""), func(g *Get) { g.Headers = map[string]secret.Text{"A": secret.Env("LINES")} }), "cannot send GET URL: headers: A has more than one line", ""},
 		{"no URL", get(secret.Env("NO_URL")), "cannot send GET URL: url: want a URL such as \"https://example.com/health\"; the secret NO_URL is none", ""},

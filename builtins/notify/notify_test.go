@@ -130,7 +130,7 @@ func TestUndeliverable(t *testing.T) {
 		{serve(reset), "read: connection reset by peer"},
 		{serve(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }), "no answer in time"},
 		{"http://127.0.0.1:1", "connection refused"},
-		{"http://" + canary + ".invalid", "dial: lookup "},
+		{"http://" + canary + ".invalid", "no host is called "},
 		{"http://127.0.0.1:1\n", "what HOOK holds is no URL that begins with https:// or http://"},
 		{"gopher://x", "what HOOK holds is no URL"},
 	} {
