@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 )
@@ -37,10 +38,11 @@ func TestLabStartFirstLosesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		want shape.Set
 		lost bool
-	}{"start first": {l.shop("v2", startFirst), false}, "stop first": {l.shop("v3"), true}} {
+		key  op.Key // each of its own: an op that is done again discards what it has made itself
+	}{"start first": {l.shop("v2", startFirst), false, key}, "stop first": {l.shop("v3"), true, key + "/8"}} {
 		ctx, stop := context.WithCancel(t.Context())
 		answers := load(ctx, url)
-		l.must(l.upAt(t.Context(), l.site, c.want, key))
+		l.must(l.upAt(t.Context(), l.site, c.want, c.key))
 		stop()
 		got := <-answers
 		t.Logf("%s: %v", name, got)

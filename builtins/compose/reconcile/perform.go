@@ -74,15 +74,29 @@ func (d *doing) makeNetwork(ctx context.Context, n shape.Network) error {
 	if n.Create.ConfigFrom != nil {
 		o.ConfigFrom = n.Create.ConfigFrom.Network
 	}
-	err = d.send(ctx, func(ctx context.Context) error {
+	create := func(ctx context.Context) error {
 		_, err := d.Engine.NetworkCreate(ctx, n.Create.Name, o)
 		return err
-	})
+	}
+	err = d.send(ctx, create)
+	if err != nil && d.going && o.IPAM != nil && strings.Contains(err.Error(), "overlaps") && !d.addressed(n.Create.Name) {
+		d.say(ctx, "network %s: another network has its addresses now, and the engine chooses others", n.Create.Name)
+		o.IPAM = nil
+		err = d.send(ctx, create)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot make the network %s: %w", n.Create.Name, plain(err))
 	}
 	d.say(ctx, "network %s: made", n.Create.Name)
 	return d.half(ctx, "network %s made", n.Create.Name)
+}
+
+// addressed reports whether a container has an address of its own in a network.
+func (d *doing) addressed(name string) bool {
+	return slices.ContainsFunc(d.plan.containers, func(c shape.Container) bool {
+		e := c.Networks[name]
+		return e != nil && e.IPAMConfig != nil && (e.IPAMConfig.IPv4Address.IsValid() || e.IPAMConfig.IPv6Address.IsValid())
+	})
 }
 
 // removeNetwork removes a network. Containers that were put aside hold on to it in some engines: they are let go, and
