@@ -53,14 +53,14 @@ func TestLabErlang(t *testing.T) {
 	t.Run("doctor", func(t *testing.T) {
 		l := l.in(t)
 		l.contains(l.runs(0, "doctor", "production", "--output", "plain"), "release 000002, version 1.1.0, accepted as good", "listens on", "has no problem that doctor knows of")
-		l.contains(l.runs(1, "doctor", "broken", "--output", "plain"), "broken is not well", "127.0.0.1:1 does not accept connections", "config/no.pem cannot be read")
+		l.contains(l.runs(1, "doctor", "broken", "--output", "plain"), "broken is not well", "127.0.0.1:1 does not accept connections", "cannot read the certificate of config/no.pem: it does not exist")
 		l.serves("1.1.0")
 	})
 	t.Run("rollback", func(t *testing.T) { l.in(t).goesBack() })
 	t.Run("doctor of a node that was killed", func(t *testing.T) {
 		l := l.in(t)
 		l.killService()
-		l.contains(l.runs(1, "doctor", "production", "--output", "plain"), "the service does not run", "connection refused")
+		l.contains(l.runs(1, "doctor", "production", "--output", "plain"), "release 000002 does not run", "connection refused")
 		l.runs(0, "deploy.star", "production", "--output", "plain")
 		l.serves("1.1.0")
 	})
