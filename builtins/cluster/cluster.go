@@ -1,0 +1,88 @@
+// Package cluster is a namespace on a Kubernetes cluster as a target: which manifests describe what runs there, and where
+// the cluster is. The families project and kube share it. It reads no file and reaches no server.
+package cluster
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Cluster is a named set of objects in a namespace of a cluster.
+type Cluster struct {
+	_              op.Doc            `doc:"A target on Kubernetes: the objects of one application in a namespace."`
+	Namespace      string            `json:"namespace" doc:"The namespace. Objects whose manifests name none go there."`
+	Name           string            `json:"name" doc:"What the set of objects is called, unlike any other's in the state namespace."`
+	Manifests      []string          `json:"manifests,omitempty" doc:"Files and folders of manifests, and folders with a kustomization; k8s when left out."`
+	Images         map[string]string `json:"images,omitempty" doc:"Images by the name that manifests have for them, without tag and digest: what takes its place, such as \"registry.example.com/app:1.4\" or \":1.4\"."`
+	Replicas       map[string]int    `json:"replicas,omitempty" doc:"Replicas by the name of a workload, in place of those in its manifest."`
+	Labels         map[string]string `json:"labels,omitempty" doc:"Labels for every object; never for selectors or pods."`
+	Context        string            `json:"context,omitempty" doc:"The kubeconfig's context. Either this, or server, or in_cluster is given: the current context is never used."`
+	Kubeconfig     string            `json:"kubeconfig,omitempty" doc:"The kubeconfig; what KUBECONFIG or ~/.kube/config says when left out."`
+	Server         string            `json:"server,omitempty" doc:"The API server's address. Where a context is given too, it must lead there, else nothing is sent."`
+	CA             string            `json:"ca,omitempty" doc:"The file of the certificate authority that the server must be known by; the kubeconfig's when left out."`
+	InCluster      bool              `json:"in_cluster,omitempty" doc:"Whether runner runs in a pod of the cluster, as its service account."`
+	As             string            `json:"as,omitempty" doc:"The user to act as, where the credentials may impersonate it."`
+	AsGroups       []string          `json:"as_groups,omitempty" doc:"The groups to act as, beside the user."`
+	StateNamespace string            `json:"state_namespace,omitempty" doc:"The namespace that keeps the lease, undo logs and history; namespace when left out. It must be there before."`
+
+	AfterMigration string `json:"after_migration,omitempty" doc:"What becomes of a failed run that has migrated data: \"stay\" leaves the new version, \"undo\" goes back all the same."`
+}
+
+// IsTarget says that environments.star may name it as a target.
+func (Cluster) IsTarget() {}
+
+// dnsLabel is what Kubernetes takes for the name of a namespace (RFC 1123).
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// maxName leaves room in names of objects for what runner puts behind it.
+const maxName = 40
+
+// Check implements op.Checked.
+func (c Cluster) Check() error {
+	for _, f := range []struct{ field, value string }{{"namespace", c.Namespace}, {"name", c.Name}, {"state_namespace", c.State()}} {
+		if !dnsLabel.MatchString(f.value) {
+			return fmt.Errorf("%s: want small letters, digits and -, got %q", f.field, f.value)
+		}
+	}
+	if len(c.Name) > maxName {
+		return fmt.Errorf("name: want at most %d characters, got %d", maxName, len(c.Name))
+	}
+	switch {
+	case c.Context == "" && c.Server == "" && !c.InCluster:
+		return fmt.Errorf("context: want the kubeconfig's context, or server, or in_cluster = True: the current context is never used")
+	case c.InCluster && (c.Context != "" || c.Kubeconfig != "" || c.Server != ""):
+		return fmt.Errorf("in_cluster: a pod knows its own cluster; leave out context, kubeconfig and server")
+	case c.Server != "" && !strings.HasPrefix(c.Server, "https://"):
+		return fmt.Errorf("server: want an address such as https://10.0.0.1:6443, got %q", c.Server)
+	case len(c.AsGroups) > 0 && c.As == "":
+		return fmt.Errorf("as_groups: want as, the user, beside them")
+	}
+	switch c.AfterMigration {
+	case "", "stay", "undo":
+		return nil
+	}
+	return fmt.Errorf(`after_migration: want "stay" or "undo", got %q`, c.AfterMigration)
+}
+
+// State is the namespace that keeps what runs need of one another.
+func (c Cluster) State() string {
+	if c.StateNamespace != "" {
+		return c.StateNamespace
+	}
+	return c.Namespace
+}
+
+// Target is the id of the target that the set of objects is.
+func (c Cluster) Target() string {
+	id := "cluster:" + c.Namespace + "/" + c.Name
+	switch {
+	case c.Server != "":
+		id += "@" + c.Server
+	case c.Context != "":
+		id += "@" + c.Context
+	}
+	return id
+}

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+const (
+	attempt   = 10 * time.Second // how long one attempt may take
+	patience  = 60 * time.Second // how long all may take: an API server that is restarted is back within that
+	firstWait = 100 * time.Millisecond
+	longWait  = 5 * time.Second
+)
+
+var errNoAnswer = errors.New("the API server does not answer")
+
+// again makes a request, and again when the connection or the server failed or it asked to come later: not when it was
+// understood and refused. Each request here can be made twice.
+func (c *Conn) again(ctx context.Context, request func(context.Context) error) error {
+	all, cancel := c.Clock.Timeout(ctx, patience, errNoAnswer)
+	defer cancel()
+	wait := firstWait
+	for {
+		err := c.once(all, request)
+		if err == nil || !passing(err) || all.Err() != nil {
+			return cause(ctx, err)
+		}
+		pause := wait
+		if after, ok := apierrors.SuggestsClientDelay(err); ok && after > 0 {
+			pause = time.Duration(after) * time.Second
+		}
+		if c.Clock.Sleep(all, pause) != nil {
+			return cause(ctx, err)
+		}
+		wait = min(2*wait, longWait)
+	}
+}
+
+func (c *Conn) once(ctx context.Context, request func(context.Context) error) error {
+	limited, cancel := c.Clock.Timeout(ctx, attempt, errNoAnswer)
+	defer cancel()
+	err := request(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return errNoAnswer
+	}
+	return err
+}
+
+// cause is why a request failed: when it was given up by the caller, the caller's reason.
+func cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// passing reports an error that may be another one, or none, in a moment.
+func passing(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		var noKind *ErrNoKind
+		return !errors.As(err, &noKind)
+	}
+	code := status.Status().Code
+	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError && code != http.StatusNotImplemented
+}
