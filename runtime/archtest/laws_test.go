@@ -140,6 +140,8 @@ func TestLawsCanFail(t *testing.T) {
 		{"vars", "the variable n has no value", map[string]string{"runtime/op/x.go": pkg("op", "var n int")}},
 		{"vars", "the variable n could be a constant", map[string]string{"runtime/op/x.go": pkg("op", "var n = 1")}},
 		{"vars", "is made by newThing", map[string]string{"runtime/op/x.go": pkg("op", "var n = newThing()")}},
+		{"vars", "is made by sync.OnceValues", map[string]string{"builtins/a/x.go": pkg("a", "var n = sync.OnceValues(f)")}},
+		{"vars", "", map[string]string{"builtins/a/atest/x.go": pkg("atest", "var n = sync.OnceValues(f)")}},
 		{"vars", "is neither an error", map[string]string{"runtime/op/x.go": pkg("op", "var n = &T{}")}},
 		{"vars", "writes to the package variable table", map[string]string{"runtime/op/x.go": pkg("op", "var table = []int{1}"), "runtime/op/y.go": pkg("op", "func f() { table[0] = 2 }")}},
 		{"vars", "writes to the package variable table", map[string]string{"runtime/op/x.go": pkg("op", "var table = []int{1}\nfunc f() { table = append(table, 1) }")}},
@@ -159,6 +161,8 @@ func TestLawsCanFail(t *testing.T) {
 		{"words", `says "helper"`, map[string]string{"builtins/a/helpers.go": pkg("a", "")}},
 		{"words", `says "task"`, map[string]string{"builtins/a/x.go": pkg("a", "func f() { nextTask := 1; _ = nextTask }")}},
 		{"words", `says "manager"`, map[string]string{"builtins/a/x.go": pkg("a", "type T struct{ ManagerID int }")}},
+		{"words", "", map[string]string{"builtins/kube/x.go": pkg("kube", "type T struct{ Manager string }")}},
+		{"words", `says "helper"`, map[string]string{"builtins/kube/x.go": pkg("kube", "type T struct{ Helper string }")}},
 		{"words", `says "action"`, map[string]string{"builtins/a/x.go": pkg("a", `const x = "the action is over"`)}},
 		{"words", "", map[string]string{"builtins/a/x.go": pkg("a", "const transaction, utility = 1, 2\nfunc f() { http.Handler(nil) }")}},
 	} {
