@@ -164,6 +164,7 @@ func TestLawsCanFail(t *testing.T) {
 		{"words", "", map[string]string{"builtins/kube/x.go": pkg("kube", "type T struct{ Manager string }")}},
 		{"words", `says "helper"`, map[string]string{"builtins/kube/x.go": pkg("kube", "type T struct{ Helper string }")}},
 		{"words", `says "action"`, map[string]string{"builtins/a/x.go": pkg("a", `const x = "the action is over"`)}},
+		{"words", "", map[string]string{"builtins/kube/x.go": pkg("kube", `import "k8s.io/apimachinery/pkg/util/intstr"`)}},
 		{"words", "", map[string]string{"builtins/a/x.go": pkg("a", "const transaction, utility = 1, 2\nfunc f() { http.Handler(nil) }")}},
 	} {
 		got := laws()[c.law](sample(t, c.files))

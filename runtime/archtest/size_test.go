@@ -114,6 +114,9 @@ func lawWords(t *tree) (out []string) {
 			words[w] = true
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
+			if _, path := n.(*ast.ImportSpec); path {
+				return false // others' words
+			}
 			for _, text := range declared(n) {
 				for _, w := range wordsOf(text) {
 					words[w] = true
