@@ -37,7 +37,8 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	$(LAB) -run 'TestLab' ./builtins/compose/...
 	@echo 'labs: Docker images and registries: run'
 	$(LAB) -run 'TestLab' -parallel 8 ./builtins/docker/... # most of it waits
-	@echo 'labs: Kubernetes: not run: no part of this version'
+	@echo 'labs: Kubernetes: run'
+	RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m -run 'TestLab' ./builtins/kube/...
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet
 

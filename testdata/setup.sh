@@ -12,12 +12,14 @@ say "$(go version)"
 
 missing=
 for pair in git:git gcc:gcc curl:curl bash:bash zsh:zsh fish:fish zstd:zstd visudo:sudo \
-	erl:erlang-base rebar3:rebar3 dockerd:docker.io iptables:iptables debootstrap:debootstrap; do
+	erl:erlang-base rebar3:rebar3 dockerd:docker.io iptables:iptables debootstrap:debootstrap \
+	containerd:containerd runc:runc nft:nftables ip:iproute2; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
-# What the Erlang application is built and tested with; a package has no program of its own to look for.
+# What the Erlang application is built and tested with, and what a kubelet's pods have networks by; a package has no
+# program of its own to look for.
 if command -v dpkg >/dev/null; then
-	for package in erlang-dev erlang-eunit erlang-common-test erlang-tools; do
+	for package in erlang-dev erlang-eunit erlang-common-test erlang-tools containernetworking-plugins; do
 		dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 	done
 fi
