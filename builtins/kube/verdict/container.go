@@ -165,7 +165,7 @@ func (c container) terminated(t corev1.ContainerStateTerminated) Verdict {
 	if has(t.Message, "exec format error") {
 		return c.wrongFormat()
 	}
-	if c.pod.Spec.RestartPolicy == corev1.RestartPolicyNever || c.pod.job || c.RestartCount == 0 {
+	if c.pod.Spec.RestartPolicy == corev1.RestartPolicyNever || c.RestartCount == 0 {
 		return wait(exit(t.ExitCode, t.Signal))
 	}
 	return c.loops(t)

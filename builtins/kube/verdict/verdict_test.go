@@ -190,7 +190,9 @@ func object(t *testing.T, m map[string]any) *Object {
 	return out
 }
 
-func ago(seconds int) string { return now.Add(-time.Duration(seconds) * time.Second).Format(time.RFC3339) }
+func ago(seconds int) string {
+	return now.Add(-time.Duration(seconds) * time.Second).Format(time.RFC3339)
+}
 
 func (e eventCase) object() map[string]any {
 	return map[string]any{"apiVersion": "v1", "kind": "Event", "metadata": map[string]any{"name": fmt.Sprint(e.About, e.Reason, e.Ago)},

@@ -195,7 +195,7 @@ func judgeStatefulSet(in Input) Verdict {
 		from = *u.Partition
 	}
 	onDelete := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
-	if !onDelete && st.UpdatedReplicas < max(want-from, 0) && st.UpdateRevision != st.CurrentRevision {
+	if !onDelete && st.UpdatedReplicas < max(want-from, 0) {
 		if b := in.blocked(s); b != nil {
 			return *b
 		}
