@@ -68,3 +68,9 @@ func passing(err error) bool {
 	code := status.Status().Code
 	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError && code != http.StatusNotImplemented
 }
+
+// IsRefusal reports that a server has understood a request, and does not do it.
+func IsRefusal(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && !passing(err)
+}

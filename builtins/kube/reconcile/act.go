@@ -1,0 +1,268 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
+
+	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Options say how far Apply may go.
+type Options struct {
+	Key     op.Key
+	Take    bool // take fields from managers that are no controllers
+	Replace bool // make an object anew whose fields cannot be changed
+}
+
+// Apply does what a plan says. Behind each stage, ready is called with what the stage has applied, at last with all of the
+// set, and must return before the next one begins. Apply stops at the first stage with an error, and reports all of that.
+func (p *Plan) Apply(ctx context.Context, c *api.Conn, set Set, o Options, ready func(context.Context, []Applied, bool) error) error {
+	a := &acting{conn: c, set: set, plan: p, options: o, kept: slices.Clone(p.kept)}
+	if len(p.Acts) > 0 {
+		if err := a.announce(ctx); err != nil {
+			return err
+		}
+	}
+	stages := []int{}
+	for _, act := range p.Acts {
+		stages = append(stages, act.Stage)
+	}
+	stages = slices.Compact(stages)
+	if len(stages) == 0 {
+		return ready(ctx, p.Stay, true)
+	}
+	for i, stage := range stages {
+		done, err := a.stage(ctx, stage)
+		if err != nil {
+			return err
+		}
+		last := i == len(stages)-1
+		if last {
+			if err := a.record(ctx); err != nil {
+				return err
+			}
+			done = append(slices.Clone(p.Stay), a.done...)
+		}
+		if err := ready(ctx, done, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type acting struct {
+	conn    *api.Conn
+	set     Set
+	plan    *Plan
+	options Options
+
+	mu   sync.Mutex
+	kept []Kept
+	done []Applied
+}
+
+// announce writes an inventory that names all that may be there from now on.
+func (a *acting) announce(ctx context.Context) error {
+	all := slices.Clone(a.kept)
+	for _, r := range a.plan.Gone {
+		all = append(all, Kept{Ref: r})
+	}
+	for _, act := range a.plan.Acts {
+		all = append(all, Kept{Ref: act.Ref})
+	}
+	if err := writeInventory(ctx, a.conn, a.set, all); err != nil {
+		return fmt.Errorf("cannot write the inventory: %w", err)
+	}
+	return op.Half(ctx, "inventory announced")
+}
+
+// record writes what was applied, by which the next run sees what has changed since.
+func (a *acting) record(ctx context.Context) error {
+	all := slices.Clone(a.kept)
+	for _, r := range a.plan.Gone {
+		all = append(all, Kept{Ref: r})
+	}
+	if err := writeInventory(ctx, a.conn, a.set, all); err != nil {
+		return fmt.Errorf("cannot write the inventory: %w", err)
+	}
+	return op.Half(ctx, "inventory written")
+}
+
+func (a *acting) stage(ctx context.Context, stage int) ([]Applied, error) {
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	bad := make([]error, len(a.plan.Acts))
+	before := len(a.done)
+	for i, act := range a.plan.Acts {
+		if act.Stage != stage {
+			continue
+		}
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			o, err := a.perform(ctx, act)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if err == nil {
+				done := applied(o)
+				a.done = append(a.done, done)
+				a.kept = append(a.kept, Kept{Ref: act.Ref, Asked: act.asked, Owned: done.Owned})
+				err = op.Half(ctx, "applied "+act.Ref.String())
+			}
+			bad[i] = err
+			return nil
+		})
+	}
+	g.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return slices.Clone(a.done[before:]), errors.Join(bad...)
+}
+
+// perform does one act.
+func (a *acting) perform(ctx context.Context, act Act) (*api.Object, error) {
+	if act.Kind == Adopt {
+		if err := a.migrate(ctx, act); err != nil {
+			return nil, fmt.Errorf("cannot take over %s: %w", act.Ref, err)
+		}
+	}
+	if act.Keep != nil {
+		if err := handOver(ctx, a.conn, act.Live, act.Keep); err != nil {
+			return nil, fmt.Errorf("cannot leave the replicas of %s to their autoscaler: %w", act.Ref, err)
+		}
+	}
+	o, err := a.apply(ctx, act, a.options.Take)
+	if immutable(err) {
+		if !a.options.Replace {
+			return nil, op.Hint(fmt.Errorf("cannot change %s: %w", act.Ref, plain(err)), "it must be made anew: kube.apply(..., replace = True) does that, and what it serves is gone meanwhile")
+		}
+		if o, err = a.anew(ctx, act); err != nil {
+			return nil, fmt.Errorf("cannot make %s anew: %w", act.Ref, plain(err))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot apply %s: %w", act.Ref, plain(err))
+	}
+	return o, nil
+}
+
+// apply sends one configuration, marked by the op. Fields that it must not take are left to their owners.
+func (a *acting) apply(ctx context.Context, act Act, force bool) (*api.Object, error) {
+	marked := act.Config.DeepCopy()
+	mark(marked, string(a.options.Key))
+	o, err := a.conn.Apply(ctx, marked, api.Applying{})
+	taken := conflicts(act.Ref, err)
+	if len(taken) == 0 {
+		return o, err
+	}
+	r := sorted(taken, act.auto, force)
+	if len(r.others) > 0 && !force {
+		return nil, refusal(r.others)
+	}
+	for _, t := range r.left {
+		a.say(ctx, fmt.Sprintf("%s: %s is left to %s", t.Ref, t.Field, t.Manager))
+	}
+	if marked, err = without(marked, r.left); err != nil {
+		return nil, err
+	}
+	return a.conn.Apply(ctx, marked, api.Applying{Force: force || len(r.own) > 0})
+}
+
+// mark names the op that applies an object.
+func mark(o *api.Object, run string) {
+	notes := o.GetAnnotations()
+	if notes == nil {
+		notes = map[string]string{}
+	}
+	notes[RunKey] = run
+	o.SetAnnotations(notes)
+}
+
+func (a *acting) say(ctx context.Context, note string) {
+	out := op.Output(ctx)
+	fmt.Fprintf(out, "note: %s\n", note)
+	out.Close()
+}
+
+// migrate makes what people's tools own of an object runner's, so that what is asked for no more goes.
+func (a *acting) migrate(ctx context.Context, act Act) error {
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(act.Live, sets.New(tools...), api.Manager)
+	if err != nil || patch == nil {
+		return err
+	}
+	if _, err = a.conn.Patch(ctx, act.Ref, types.JSONPatchType, patch); err != nil {
+		return err
+	}
+	return op.Half(ctx, "taken over "+act.Ref.String())
+}
+
+// handOver makes another manager of runner's the owner of a workload's count, so that the count stays when runner gives
+// up the field: a field without an owner falls back to 1. Without a count, that manager gives it up.
+func handOver(ctx context.Context, c *api.Conn, live *api.Object, replicas *int64) error {
+	r := api.RefOf(live)
+	o := &api.Object{Object: map[string]any{
+		"apiVersion": live.GetAPIVersion(), "kind": live.GetKind(),
+		"metadata": map[string]any{"name": r.Name, "namespace": r.Namespace},
+	}}
+	if replicas != nil {
+		o.Object["spec"] = map[string]any{"replicas": *replicas}
+	}
+	_, err := c.Apply(ctx, o, api.Applying{Manager: handover, Force: true})
+	return err
+}
+
+// anew deletes an object and makes it again as it is asked for.
+func (a *acting) anew(ctx context.Context, act Act) (*api.Object, error) {
+	if err := remove(ctx, a.conn, act.Live); err != nil {
+		return nil, err
+	}
+	if err := op.Half(ctx, "removed "+act.Ref.String()); err != nil {
+		return nil, err
+	}
+	return a.apply(ctx, act, true)
+}
+
+// remove deletes an object, and returns when it is gone.
+func remove(ctx context.Context, c *api.Conn, o *api.Object) error {
+	if err := c.Delete(ctx, api.RefOf(o), o.GetUID()); err != nil {
+		return err
+	}
+	return c.Until(ctx, api.RefOf(o), func(now *api.Object) bool { return now == nil || now.GetUID() != o.GetUID() })
+}
+
+// immutable reports that a server refuses to change a field of an object that is there.
+func immutable(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || !apierrors.IsInvalid(err) || status.Status().Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Status().Details.Causes, func(c cause) bool { return immutableText.MatchString(c.Message) })
+}
+
+// plain is what a server says, without what the client says around it.
+func plain(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return err
+	}
+	var all []error
+	for _, c := range status.Status().Details.Causes {
+		if c.Field == "" {
+			return err
+		}
+		all = append(all, fmt.Errorf("%s: %s", c.Field, c.Message))
+	}
+	return errors.Join(all...)
+}

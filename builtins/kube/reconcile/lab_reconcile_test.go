@@ -1,0 +1,237 @@
+//go:build labs
+
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+func TestLabFirstNoopChange(t *testing.T) {
+	w := newWorld(t)
+	first := w.objects(v(shop, "1"))
+	snap, key, p := w.mustApply(first, Options{})
+	if len(p.Acts) != 4 || slices.ContainsFunc(p.Acts, func(a Act) bool { return a.Kind != Create }) {
+		t.Errorf("first: %s", strings.Join(p.Lines(), "\n"))
+	}
+	if _, _, p := w.mustApply(first, Options{}); len(p.Acts) != 0 || len(p.Stay) != 4 {
+		t.Errorf("nothing has changed: %s", strings.Join(p.Lines(), "\n"))
+	}
+	_, _, p = w.mustApply(w.objects(v(shop, "2")), Options{})
+	if len(p.Acts) != 1 || p.Acts[0].Ref.String() != "deployment/web" {
+		t.Errorf("one has changed: %s", strings.Join(p.Lines(), "\n"))
+	}
+	if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err == nil || !strings.Contains(err.Error(), "deployment/web") {
+		t.Errorf("what a later op has changed is taken back: %v", err)
+	}
+}
+
+func TestLabForesee(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	next := w.objects(strings.ReplaceAll(v(shop, "2"), "correct horse", "battery staple") + "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata: {a: b}")
+	p := NewPlan(w.set, next, w.observe(next))
+	was := w.state()
+	f, err := p.Foresee(t.Context(), w.conn, Options{})
+	if err != nil || len(f.Refused) > 0 {
+		t.Fatal(err, f.Refused)
+	}
+	w.same(was, "foreseeing")
+	text := strings.Join(f.Lines, "\n")
+	for _, want := range []string{"spec.template.spec.containers[app].image: app:1 -> app:2", "data.password: (13 bytes) -> (14 bytes)", "+ configmap/more: it is not there", "stays: 2 objects"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "horse") || strings.Contains(text, "YmF0") {
+		t.Errorf("a secret is shown:\n%s", text)
+	}
+}
+
+func TestLabUndo(t *testing.T) {
+	for _, c := range []struct{ name, was, then string }{
+		{"to nothing", "", shop},
+		{"a field that was added goes", shop, strings.ReplaceAll(shop, "value: one}", "value: two}, {name: B, value: b}") + "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata: {a: b}"},
+		{"an autoscaler comes", shop, shop + hpa},
+		{"an autoscaler was there", shop + hpa, v(shop+hpa, "2")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			if c.was != "" {
+				w.mustApply(w.objects(v(c.was, "1")), Options{})
+			}
+			was := w.state()
+			steps := w.steps(func(ctx context.Context) (Snapshot, op.Key, error) {
+				snap, key, _, err := w.apply(ctx, w.objects(v(c.then, "2")), Options{})
+				return snap, key, err
+			}, was)
+			if steps < 3 {
+				t.Errorf("%d steps", steps)
+			}
+		})
+	}
+}
+
+// steps stops an op behind each of its steps, takes it back, and compares. It says how many there were.
+func (w *world) steps(do func(context.Context) (Snapshot, op.Key, error), was map[string]string) int {
+	w.t.Helper()
+	for stop := 1; ; stop++ {
+		h := &halver{left: stop}
+		snap, key, err := do(op.WithSpeaker(w.t.Context(), h))
+		if err != nil && !errors.Is(err, errHalf) {
+			w.t.Fatal(err)
+		}
+		for again := range 2 {
+			if _, err := Restore(w.t.Context(), w.conn, w.set, snap, key); err != nil {
+				w.t.Fatalf("step %d (%s), undo %d: %v", stop, h.at, again+1, err)
+			}
+			w.same(was, fmt.Sprintf("step %d (%s), undo %d", stop, h.at, again+1))
+		}
+		if err == nil || w.t.Failed() {
+			return stop
+		}
+	}
+}
+
+var errHalf = errors.New("stopped by the test")
+
+type halver struct {
+	op.Silent
+	left int
+	at   string
+}
+
+func (h *halver) Half(step string) error {
+	if h.left--; h.left <= 0 {
+		h.at = step
+		return errHalf
+	}
+	return nil
+}
+
+func TestLabAutoscaler(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	w.mustApply(w.objects(v(shop+hpa, "1")), Options{}) // the hand-over
+	if n := w.replicas("web"); n != 3 {
+		t.Errorf("behind the hand-over %d replicas", n)
+	}
+	w.kubectl("scale", "deployment/web", "--replicas=7")
+	snap, key, _ := w.mustApply(w.objects(v(shop+hpa, "2")), Options{})
+	if n := w.replicas("web"); n != 7 {
+		t.Errorf("behind an apply %d replicas", n)
+	}
+	w.kubectl("scale", "deployment/web", "--replicas=8")
+	if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.replicas("web"); n != 8 {
+		t.Errorf("behind an undo %d replicas", n)
+	}
+	w.mustApply(w.objects(v(strings.ReplaceAll(shop, "replicas: 3", "replicas: 4"), "1")), Options{Take: true})
+	w.kubectl("delete", "hpa", "web")
+	w.mustApply(w.objects(v(strings.ReplaceAll(shop, "replicas: 3", "replicas: 5"), "1")), Options{Take: true})
+	if n := w.replicas("web"); n != 5 {
+		t.Errorf("without an autoscaler %d replicas", n)
+	}
+}
+
+func TestLabOwners(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	w.kubectl("set", "env", "deployment/web", "A=mine")
+	_, _, p, err := w.apply(t.Context(), w.objects(v(shop, "2")), Options{})
+	if err == nil || !strings.Contains(err.Error(), "belongs to kubectl-set") || op.HintOf(err) == "" {
+		t.Errorf("%v; %s", err, strings.Join(p.Lines(), "\n"))
+	}
+	snap, key, _ := w.mustApply(w.objects(v(shop, "2")), Options{Take: true})
+	time.Sleep(1100 * time.Millisecond) // a server keeps the time of a write by the second
+	w.kubectl("set", "env", "deployment/web", "A=again")
+	_, err = Restore(t.Context(), w.conn, w.set, snap, key)
+	var conflict *op.Conflict
+	if !errors.As(err, &conflict) {
+		t.Errorf("what somebody has changed since is taken back: %v", err)
+	}
+	if got := w.kubectl("get", "deployment/web", "-o", "jsonpath={.spec.template.spec.containers[0].env[0].value}"); got != "again" {
+		t.Errorf("it is %s", got)
+	}
+}
+
+func TestLabAdopt(t *testing.T) {
+	w := newWorld(t)
+	theirs := strings.ReplaceAll(v(shop, "1"), "value: one}", "value: one}, {name: OLD, value: old}")
+	w.kubectl("apply", "-f", w.file(theirs))
+	was := w.state()
+	w.steps(func(ctx context.Context) (Snapshot, op.Key, error) {
+		snap, key, _, err := w.apply(ctx, w.objects(v(shop, "2")), Options{})
+		return snap, key, err
+	}, was)
+	w.mustApply(w.objects(v(shop, "2")), Options{})
+	if got := w.kubectl("get", "deployment/web", "-o", "jsonpath={.spec.template.spec.containers[0].env[*].name}"); got != "A" {
+		t.Errorf("variables %s", got)
+	}
+}
+
+func TestLabReplace(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	other := strings.ReplaceAll(v(shop, "1"), "{app: web}", "{app: web, tier: front}")
+	_, _, _, err := w.apply(t.Context(), w.objects(other), Options{})
+	if err == nil || !strings.Contains(err.Error(), "immutable") || !strings.Contains(op.HintOf(err), "replace = True") {
+		t.Fatalf("%v (%s)", err, op.HintOf(err))
+	}
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	was := w.state()
+	w.steps(func(ctx context.Context) (Snapshot, op.Key, error) {
+		snap, key, _, err := w.apply(ctx, w.objects(other), Options{Replace: true})
+		return snap, key, err
+	}, was)
+}
+
+const deployment = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: app, image: "app:IMAGE", env: [{name: A, value: one}], ports: [{containerPort: 8080}]}
+`
+
+const shop = deployment + `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys}
+stringData: {password: "correct horse"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {level: info}
+`
+
+const hpa = `
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minReplicas: 3, maxReplicas: 10, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]}
+`
+
+func v(text, image string) string { return strings.ReplaceAll(text, "IMAGE", image) }
