@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/runtime/secret"
 )
 
 // Cluster is a named set of objects in a namespace of a cluster.
@@ -19,6 +20,8 @@ type Cluster struct {
 	Images         map[string]string `json:"images,omitempty" doc:"Images by the name that manifests have for them, without tag and digest: what takes its place, such as \"registry.example.com/app:1.4\" or \":1.4\"."`
 	Replicas       map[string]int    `json:"replicas,omitempty" doc:"Replicas by the name of a workload, in place of those in its manifest."`
 	Labels         map[string]string `json:"labels,omitempty" doc:"Labels for every object; never for selectors or pods."`
+	Serves         string            `json:"serves,omitempty" doc:"What the health and the smoke tests ask: a workload and its port, such as \"deployment/erlmcp:8080\". They are sent to its new pods, whatever a Service or an Ingress says."`
+	Builds         map[string]string `json:"builds,omitempty" doc:"Dockerfiles by the names of the images that they make, such as {\"registry.example.com/erlmcp\": \"docker/Dockerfile.production\"}. They are built in the project's folder, pushed, and applied by their digests."`
 	Context        string            `json:"context,omitempty" doc:"The kubeconfig's context. Either this, or server, or in_cluster is given: the current context is never used."`
 	Kubeconfig     string            `json:"kubeconfig,omitempty" doc:"The kubeconfig; what KUBECONFIG or ~/.kube/config says when left out."`
 	Server         string            `json:"server,omitempty" doc:"The API server's address. Where a context is given too, it must lead there, else nothing is sent."`
@@ -27,6 +30,8 @@ type Cluster struct {
 	As             string            `json:"as,omitempty" doc:"The user to act as, where the credentials may impersonate it."`
 	AsGroups       []string          `json:"as_groups,omitempty" doc:"The groups to act as, beside the user."`
 	StateNamespace string            `json:"state_namespace,omitempty" doc:"The namespace that keeps the lease, undo logs and history; namespace when left out. It must be there before."`
+
+	Secrets map[string]secret.Text `json:"secrets,omitempty" doc:"Values of a Secret called NAME-secrets, which the manifests may refer to; the environment's secrets when left out."`
 
 	AfterMigration string `json:"after_migration,omitempty" doc:"What becomes of a failed run that has migrated data: \"stay\" leaves the new version, \"undo\" goes back all the same."`
 }
@@ -50,6 +55,9 @@ func (c Cluster) Check() error {
 	if len(c.Name) > maxName {
 		return fmt.Errorf("name: want at most %d characters, got %d", maxName, len(c.Name))
 	}
+	if c.Serves != "" && !servesForm.MatchString(c.Serves) {
+		return fmt.Errorf("serves: want a workload and its port, such as deployment/erlmcp:8080, got %q", c.Serves)
+	}
 	switch {
 	case c.Context == "" && c.Server == "" && !c.InCluster:
 		return fmt.Errorf("context: want the kubeconfig's context, or server, or in_cluster = True: the current context is never used")
@@ -65,6 +73,16 @@ func (c Cluster) Check() error {
 		return nil
 	}
 	return fmt.Errorf(`after_migration: want "stay" or "undo", got %q`, c.AfterMigration)
+}
+
+var servesForm = regexp.MustCompile(`^(deployment|statefulset|daemonset)/[a-z0-9][a-z0-9.-]*:[0-9]{1,5}$`)
+
+// With is the same set of objects with the values of its Secret, unless it has its own.
+func (c Cluster) With(secrets map[string]secret.Text) Cluster {
+	if len(c.Secrets) == 0 {
+		c.Secrets = secrets
+	}
+	return c
 }
 
 // State is the namespace that keeps what runs need of one another.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/builtin"
@@ -22,6 +23,7 @@ func Family() builtin.Family {
 		builtin.Global(Environment{Keep: 5, Backup: true}),
 		builtin.Global(Host{}),
 		builtin.ValueSpec{Name: "compose_project", Global: true, Proto: stack.Project{}},
+		builtin.Global(cluster.Cluster{}),
 	)
 }
 
@@ -142,6 +144,11 @@ func (e Environment) Make() (any, error) {
 			return e, err
 		}
 		e.Target = t.With(e.Secrets)
+	case cluster.Cluster:
+		if err := e.clustered(t); err != nil {
+			return e, err
+		}
+		e.Target = t.With(e.Secrets)
 	}
 	e.Base = cmp.Or(e.Base, base)
 	if e.Health == nil {
@@ -162,14 +169,34 @@ func (e Environment) composed() error {
 		return op.Hint(errors.New("config: a Compose project is given none"), "name the file in its own files: under configs, or as a volume")
 	case e.Rehearse:
 		return op.Hint(errors.New("rehearse: a Compose project cannot be started beside itself"), "its health checks are waited for before anything is committed")
-	case e.Health == nil:
-		return nil
-	}
-	if p, ok := e.Health.WithBase(e.Base).(interface{ Placed() error }); ok && p.Placed() != nil {
+	case !e.placed():
 		return op.Hint(errors.New("health: nothing says where a Compose project answers"),
 			`say environment(..., base = "http://127.0.0.1:8080"), with the host and the port that its files publish`)
 	}
 	return nil
+}
+
+// clustered refuses what an environment cannot say of a cluster, whose configuration is its manifests' matter.
+func (e Environment) clustered(c cluster.Cluster) error {
+	switch {
+	case e.Config != "":
+		return op.Hint(errors.New("config: a cluster is given none"), "name the file in the manifests: as a ConfigMap, which kustomize can make of a file")
+	case e.Rehearse:
+		return op.Hint(errors.New("rehearse: a cluster starts new pods beside the old ones by itself"), "its probes are waited for before anything is committed")
+	case c.Serves == "" && !e.placed():
+		return op.Hint(errors.New("health: nothing says where the application answers"),
+			`say cluster(..., serves = "deployment/%s:8080") to ask its new pods, or environment(..., base = "https://...")`, e.App)
+	}
+	return nil
+}
+
+// placed reports whether the health can be asked for at the environment's base.
+func (e Environment) placed() bool {
+	if e.Health == nil {
+		return true
+	}
+	p, ok := e.Health.WithBase(e.Base).(interface{ Placed() error })
+	return !ok || p.Placed() == nil
 }
 
 // Notices are who is told what becomes of a run.
