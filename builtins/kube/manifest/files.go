@@ -111,8 +111,9 @@ func (l *loading) file(files host.FS, path string) {
 	for _, doc := range docs {
 		r := &reader{file: name}
 		value := r.value(doc, 0)
-		l.mistakes = append(l.mistakes, r.wrong...)
-		l.document(name, doc, value)
+		if l.mistakes = append(l.mistakes, r.wrong...); !r.broken {
+			l.document(name, doc, value)
+		}
 	}
 }
 

@@ -107,6 +107,9 @@ type loading struct {
 	objects  []*Object
 	mistakes []Mistake
 	warnings []Mistake
+
+	// partial says that not all objects were understood: nobody can tell what the set lacks.
+	partial bool
 }
 
 // decide turns the objects as they are written into those of the set.
@@ -116,6 +119,7 @@ func (l *loading) decide(extra Overrides) {
 	l.namespaces()
 	l.twice()
 	l.override(extra)
+	l.rules()
 	l.stages()
 	if len(l.mistakes) > 0 {
 		return // what follows rewrites names

@@ -208,11 +208,11 @@ func TestNotVersioned(t *testing.T) {
 // What the environment says goes over what the files say, and what the call says over both.
 func TestOverrides(t *testing.T) {
 	c := shop()
-	c.Images = map[string]string{"registry.example.com:5000/shop/web": ":1.4", "shop/web": "@sha256:0123"}
+	c.Images = map[string]string{"registry.example.com:5000/shop/web": ":1.4", "shop/web": "@sha256:" + strings.Repeat("01", 32)}
 	c.Replicas = map[string]int{"web": 5}
 	c.Labels = map[string]string{"team": "blue"}
 	s := loaded(t, c, Overrides{Replicas: map[string]int{"web": 7}}, map[string]string{"k8s/a.yaml": app})
-	if want := []string{"registry.example.com:5000/shop/web:1.4", "shop/web@sha256:0123"}; !slices.Equal(s.Images, want) {
+	if want := []string{"registry.example.com:5000/shop/web:1.4", "shop/web@sha256:" + strings.Repeat("01", 32)}; !slices.Equal(s.Images, want) {
 		t.Errorf("%q", s.Images)
 	}
 	for _, o := range s.Objects {

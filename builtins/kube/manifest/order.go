@@ -96,6 +96,7 @@ func (l *loading) after(o *Object) (out []*Object) {
 			}
 		}
 		switch {
+		case best == nil && l.partial:
 		case best == nil:
 			l.mistaken(o, path, "%s: the set has no %s%s", AnnotationAfter, ref, builtin.DidYouMean(ref, names))
 		case barrier(o) && !barrier(best):

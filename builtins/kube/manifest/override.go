@@ -44,7 +44,7 @@ func (l *loading) images(by map[string]string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(by)) {
-		if used[name] {
+		if used[name] || l.partial {
 			continue
 		}
 		m := Mistake{Text: fmt.Sprintf("images: no container has the image %s%s", name, builtin.DidYouMean(name, slices.Collect(maps.Keys(known))))}
@@ -100,7 +100,7 @@ func (l *loading) replicas(by map[string]int) {
 		switch {
 		case by[name] < 0:
 			l.wrong(Mistake{Text: fmt.Sprintf("replicas: want 0 or more of %s, got %d", name, by[name])})
-		case !used[name]:
+		case !used[name] && !l.partial:
 			l.wrong(Mistake{Text: fmt.Sprintf("replicas: there is no Deployment or StatefulSet %s%s", name, builtin.DidYouMean(name, known))})
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// reference is a place in the spec of a pod that names a ConfigMap or a Secret.
-type reference struct {
+// mention is a place in the spec of a pod that names a ConfigMap or a Secret.
+type mention struct {
 	kind     string
 	part     part
 	field    string   // that holds the name
@@ -15,13 +15,13 @@ type reference struct {
 	optional bool
 }
 
-func (r reference) name() string { return r.part.text(r.field) }
+func (r mention) name() string { return r.part.text(r.field) }
 
-// references are those of an object's pods.
-func references(o *Object) (out []reference) {
+// mentions are those of an object's pods.
+func mentions(o *Object) (out []mention) {
 	spec := podOf(o).in("spec")
 	for _, p := range spec.each("imagePullSecrets") {
-		out = append(out, reference{kind: "Secret", part: p, field: "name", optional: true}) // a node asks for the image without it
+		out = append(out, mention{kind: "Secret", part: p, field: "name", optional: true}) // a node asks for the image without it
 	}
 	for _, c := range slices.Concat(containersOf(o), spec.each("ephemeralContainers")) {
 		for _, e := range c.each("envFrom") {
@@ -41,15 +41,15 @@ func references(o *Object) (out []reference) {
 			out = append(out, named(v.in(driver, "secretRef"), "Secret", "name"))
 		}
 	}
-	return slices.DeleteFunc(out, func(r reference) bool { return r.name() == "" })
+	return slices.DeleteFunc(out, func(r mention) bool { return r.name() == "" })
 }
 
-func named(p part, kind, field string) reference {
+func named(p part, kind, field string) mention {
 	optional, _ := p.value["optional"].(bool)
-	return reference{kind: kind, part: p, field: field, optional: optional}
+	return mention{kind: kind, part: p, field: field, optional: optional}
 }
 
-func keyed(p part, kind string) reference {
+func keyed(p part, kind string) mention {
 	r := named(p, kind, "name")
 	if key := p.text("key"); key != "" {
 		r.keys, r.keyAt = []string{key}, at(p.path, "key")
@@ -57,7 +57,7 @@ func keyed(p part, kind string) reference {
 	return r
 }
 
-func items(p part, kind, field string) reference {
+func items(p part, kind, field string) mention {
 	r := named(p, kind, field)
 	for i, item := range p.each("items") {
 		if i == 0 {

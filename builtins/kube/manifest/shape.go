@@ -22,6 +22,7 @@ import (
 // check finds objects that are none, kinds that no cluster serves, and fields that a kind does not have.
 func (l *loading) check() {
 	l.objects = slices.DeleteFunc(l.objects, func(o *Object) bool { return !l.identified(o) })
+	l.partial = len(l.mistakes) > 0
 	for _, o := range l.objects {
 		if t := l.kinds.types[o.GroupVersionKind()]; t != nil {
 			s := shape{l: l, o: o, secret: o.GetKind() == "Secret"}
@@ -48,11 +49,7 @@ func (l *loading) identified(o *Object) bool {
 			l.mistaken(o, []string{field}, "%s: want a text, got %s", field, kindOf(v))
 			continue
 		}
-		var keys []string
-		for k := range o.Object.Object {
-			keys = append(keys, k)
-		}
-		l.mistaken(o, nil, "the object has no %s%s", field, builtin.DidYouMean(field, keys))
+		l.unsaid(o, field)
 	}
 	if !fine {
 		return false
@@ -82,16 +79,37 @@ func (l *loading) identified(o *Object) bool {
 	return true
 }
 
+// unsaid is an object without one of the fields that say what it is.
+func (l *loading) unsaid(o *Object, field string) {
+	m := l.mistaken(o, nil, "the object has no %s", field)
+	for key := range o.Object.Object {
+		if strings.EqualFold(key, field) {
+			m.hint("write %s for %s", field, key)
+			return
+		}
+	}
+	if served := l.kinds.served(text(o, "kind")); len(served) > 0 && field == "apiVersion" {
+		m.hint("write apiVersion: %s", served[0])
+	}
+}
+
 // got is a value as an error says it: as it is written, where YAML takes it for another.
 func (o *Object) got(v any, path []string) string {
 	said := kindOf(v)
 	if o.src == nil {
 		return said
 	}
-	if n := o.src.value(path); n != nil && n.Kind == yaml.ScalarNode && n.Value != said && v != nil {
-		if _, text := v.(string); !text {
+	n := o.src.value(path)
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return said
+	}
+	switch v.(type) {
+	case bool:
+		if n.Value != said {
 			return n.Value + ", which is " + said + " in YAML"
 		}
+	case int64, float64:
+		return n.Value
 	}
 	return said
 }
@@ -101,6 +119,14 @@ type shape struct {
 	l      *loading
 	o      *Object
 	secret bool // what it holds is not to be told
+
+	above []level // the mappings around, the outermost first
+}
+
+// level is a mapping of an object, and the type that it has.
+type level struct {
+	t    reflect.Type
+	path []string
 }
 
 func (s shape) misfit(v any, path []string, want string) *Mistake {
@@ -195,7 +221,11 @@ func (s shape) number(v any, t reflect.Type, path []string) {
 		n, ok = int64(f), true
 	}
 	if !ok {
-		m := s.misfit(v, path, "a whole number")
+		want := "a whole number"
+		if float, is := v.(float64); is && float == math.Trunc(float) {
+			want = fmt.Sprintf("a number up to %d", math.MaxInt64)
+		}
+		m := s.misfit(v, path, want)
 		if text, is := v.(string); is {
 			if _, err := strconv.Atoi(text); err == nil {
 				m.hint("write it without quotes")
@@ -216,6 +246,7 @@ func (s shape) mapping(v any, t reflect.Type, path []string) {
 		return
 	}
 	known := fieldsOf(t)
+	s.above = append(slices.Clip(s.above), level{t, path})
 	for key, value := range m {
 		if field, ok := known[key]; ok {
 			s.value(value, field, at(path, key))
@@ -241,26 +272,30 @@ func (s shape) unknown(key string, known map[string]reflect.Type, beside map[str
 		return
 	}
 	slices.Sort(names)
-	if home := homeOf(key, known, path); home != "" {
-		m.hint("%s", home)
+	if home := s.home(key, known, path); home != nil {
+		m.hint("it belongs into %s", spelled(home))
 	} else if len(names) <= 20 && len(names) > 0 {
 		m.hint("it takes %s", strings.Join(names, ", "))
 	}
 }
 
-// homeOf finds a field that stands one mapping too high or too low: what is indented wrongly.
-func homeOf(key string, known map[string]reflect.Type, path []string) string {
-	for name, t := range known {
-		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+// home finds the mapping that a field belongs into: one below, or one of those around, as of what is indented wrongly.
+func (s shape) home(key string, known map[string]reflect.Type, path []string) []string {
+	for _, name := range []string{"spec", "template", "metadata", "containers", "ports", "securityContext", "http", "service", "resources", "selector", "strategy", "rollingUpdate"} {
+		t, has := known[name]
+		for has && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
 			t = t.Elem()
 		}
-		if t.Kind() == reflect.Struct && (name == "spec" || name == "template" || name == "metadata" || name == "containers" || name == "securityContext" || name == "http" || name == "service" || name == "resources") {
-			if _, ok := fieldsOf(t)[key]; ok {
-				return "it belongs into " + spelled(at(path, name))
-			}
+		if has && t.Kind() == reflect.Struct && fieldsOf(t)[key] != nil {
+			return at(path, name)
 		}
 	}
-	return ""
+	for _, around := range slices.Backward(s.above[:len(s.above)-1]) {
+		if fieldsOf(around.t)[key] != nil && len(around.path) > 0 {
+			return around.path
+		}
+	}
+	return nil
 }
 
 // fieldsOf are the fields of a struct as JSON has them, those of the structs in it that have no name of their own too.
@@ -300,7 +335,7 @@ func (s shape) special(v any, t reflect.Type, path []string) bool {
 	case reflect.TypeFor[runtime.RawExtension](), reflect.TypeFor[metav1.FieldsV1]():
 	case reflect.TypeFor[[]byte]():
 		text, ok := v.(string)
-		if _, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), "")); err != nil || !ok {
+		if _, err := base64.StdEncoding.DecodeString(text); err != nil || !ok {
 			m := s.l.mistaken(s.o, path, "%s: want a text in base64", spelled(path))
 			if s.secret {
 				m.hint("stringData takes texts as they are")

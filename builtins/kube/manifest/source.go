@@ -59,6 +59,11 @@ func unreadable(file, text string, err error) *Mistake {
 		m.Column, _ = strconv.Atoi(start[2])
 		m.Column = max(m.Column, 1)
 	}
+	for i, line := range strings.Split(text, "\n") {
+		if at := strings.Index(line, "{{"); at >= 0 && strings.Contains(line[at:], "}}") && !strings.ContainsAny(line[:at], "\"'#") {
+			return &Mistake{File: file, Line: i + 1, Column: at + 1, Text: template, Hint: templateHint}
+		}
+	}
 	m.reword(said, lineOf(text, m.Line))
 	m.Text = "this is no YAML: " + oneLine(m.Text)
 	return m
@@ -70,9 +75,6 @@ func (m *Mistake) reword(said, line string) {
 	case strings.Contains(said, "tab character") || strings.Contains(said, "start any token") && strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		m.Text, m.Hint = "a tab indents this line", "indent with spaces"
 		m.Column = strings.IndexByte(line, '\t') + 1
-	case strings.Contains(line, "{{"):
-		m.Text, m.Hint = "this looks like a template", "give the manifests that helm template prints"
-		m.Column = strings.Index(line, "{{") + 1
 	case strings.Contains(said, "start any token"):
 		m.Text, m.Hint = "no value begins so", "write it in quotes"
 	case strings.Contains(said, "mapping values are not allowed"):
@@ -86,6 +88,8 @@ func (m *Mistake) reword(said, line string) {
 		m.Hint = "write a text that begins with * in quotes"
 	case strings.Contains(said, "did not find expected key"), strings.Contains(said, "document start"):
 		m.Text, m.Hint = "this does not go on as the lines before it begin", "indent the keys of a mapping, and the items of a list, alike"
+	case strings.Contains(said, "did not find expected ',' or"):
+		m.Text = "a " + said[len(said)-2:len(said)-1] + " or a , is missing before this"
 	case strings.Contains(said, "could not find expected ':'"):
 		m.Text, m.Hint = "the line before this one is no key with a value", "write KEY: VALUE, and a space behind the - of an item"
 	}

@@ -10,16 +10,26 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxValues bounds what aliases of a document may multiply to.
-const maxValues = 200_000
+// maxValues and maxDepth bound what aliases of a document may multiply to.
+const (
+	maxValues = 200_000
+	maxDepth  = 100
+)
 
 // reader turns what is written into values as JSON has them. It reads YAML as kubectl does: yes, no, on and off are
 // true and false there.
 type reader struct {
 	file   string
 	values int
+	broken bool // what was read is no object, whatever it looks like
 	wrong  []Mistake
 }
+
+// What is said of a text that another program is to fill in.
+const (
+	template     = "this looks like a template"
+	templateHint = "give the manifests that helm template prints; a text that begins with {{ is written in quotes"
+)
 
 // mistake notes what is wrong with a node.
 func (r *reader) mistake(n *yaml.Node, hint, format string, args ...any) {
@@ -28,11 +38,11 @@ func (r *reader) mistake(n *yaml.Node, hint, format string, args ...any) {
 
 func (r *reader) value(n *yaml.Node, depth int) any {
 	r.values++
-	if r.values > maxValues || depth > 100 {
-		if r.values != math.MaxInt32 {
+	if r.values > maxValues || depth > maxDepth {
+		if !r.broken {
 			r.mistake(n, "", "the document is larger than any object of a cluster: aliases multiply what is written")
-			r.values = math.MaxInt32 - 1
 		}
+		r.broken = true
 		return nil
 	}
 	n = content(n)
@@ -54,6 +64,9 @@ func (r *reader) value(n *yaml.Node, depth int) any {
 func (r *reader) mapping(n *yaml.Node, depth int) any {
 	out, seen := map[string]any{}, map[string]*yaml.Node{}
 	for _, m := range merged(n) {
+		if r.broken {
+			break
+		}
 		under, _ := r.value(m, depth+1).(map[string]any)
 		for k, v := range under {
 			if _, has := out[k]; !has {
@@ -67,11 +80,11 @@ func (r *reader) mapping(n *yaml.Node, depth int) any {
 			continue
 		}
 		if content(key).Kind != yaml.ScalarNode {
-			hint := ""
-			if n.Style&yaml.FlowStyle != 0 {
-				hint = "a text that begins with {{ is written in quotes; of Helm charts, give the manifests that helm template prints"
+			if r.broken = true; n.Style&yaml.FlowStyle != 0 {
+				r.mistake(n, templateHint, "%s", template)
+			} else {
+				r.mistake(key, "", "a key is a text, not a mapping or a list")
 			}
-			r.mistake(key, hint, "a key is a text, not %s", kindOf(r.value(key, depth+1)))
 			continue
 		}
 		name := content(key).Value

@@ -40,7 +40,7 @@ func (l *loading) version() {
 		names[o] = o.GetName() + "-" + digestOf(o)
 	}
 	for _, o := range l.objects {
-		for _, r := range references(o) {
+		for _, r := range mentions(o) {
 			if to := names[l.find(o.GetNamespace(), r.kind, r.name())]; to != "" {
 				r.part.value[r.field] = to
 			}
@@ -84,7 +84,7 @@ func (l *loading) uses() (used, elsewhere map[*Object]bool) {
 	}
 	for _, o := range l.objects {
 		own := map[string]bool{}
-		for _, r := range references(o) {
+		for _, r := range mentions(o) {
 			own[strings.Join(at(r.part.path, r.field), "\x00")] = true
 			if to := l.find(o.GetNamespace(), r.kind, r.name()); to != nil {
 				used[to] = true
