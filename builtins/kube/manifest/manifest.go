@@ -124,6 +124,7 @@ func (l *loading) decide(extra Overrides) {
 	if len(l.mistakes) > 0 {
 		return // what follows rewrites names
 	}
+	l.warn()
 	l.settleSecrets()
 	l.version()
 	l.sort()

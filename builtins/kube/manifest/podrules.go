@@ -236,3 +236,19 @@ func (l *loading) resources(o *Object, p part) {
 		}
 	}
 }
+
+// asked finds keys that pods ask of ConfigMaps and Secrets of the set, and that those do not have.
+func (l *loading) asked(o *Object) {
+	for _, m := range mentions(o) {
+		to := l.find(o.GetNamespace(), m.kind, m.name())
+		if to == nil || m.optional {
+			continue
+		}
+		known := keysOf(to)
+		for _, key := range m.keys {
+			if !slices.Contains(known, key) {
+				l.mistaken(o, m.keyAt, "%s: %s has no key %s%s", spelled(m.keyAt), title(to), key, builtin.DidYouMean(key, known))
+			}
+		}
+	}
+}

@@ -22,6 +22,7 @@ func (l *loading) rules() {
 		if o.Workload() {
 			l.workload(o)
 			l.pod(o, podOf(o))
+			l.asked(o)
 		}
 		switch o.GroupVersionKind().Group + "/" + o.GetKind() {
 		case "/Service":
