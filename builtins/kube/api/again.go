@@ -74,3 +74,10 @@ func IsRefusal(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && !passing(err)
 }
+
+// Reach asks for the server's version, once: the error is why there is no way to it.
+func (c *Conn) Reach(ctx context.Context) error {
+	return c.once(ctx, func(ctx context.Context) error {
+		return c.rest.Get().AbsPath("/version").MaxRetries(0).Do(ctx).Error()
+	})
+}

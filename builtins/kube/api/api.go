@@ -239,3 +239,9 @@ func IsExists(err error) bool { return apierrors.IsAlreadyExists(err) }
 
 // IsConflict reports that the object has changed since, or that other managers own fields of it.
 func IsConflict(err error) bool { return apierrors.IsConflict(err) }
+
+// IsUnauthorized reports that the server does not know the credentials.
+func IsUnauthorized(err error) bool { return apierrors.IsUnauthorized(err) }
+
+// IsForbidden reports that the credentials do not have the right.
+func IsForbidden(err error) bool { return apierrors.IsForbidden(err) }

@@ -1,0 +1,84 @@
+// Package connect finds the cluster that a target names, and no other: the current context of a kubeconfig is never used.
+// Its errors are in words that say what to do. It decides nothing about objects.
+package connect
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/runtime/host"
+)
+
+// Pool keeps one connection to each cluster that a run speaks to. It is safe for concurrent use.
+type Pool struct {
+	Host *host.Host
+
+	mu   sync.Mutex
+	open []opened
+}
+
+// opened is a connection, and the target that it was opened for.
+type opened struct {
+	target cluster.Cluster
+	conn   *api.Conn
+}
+
+// NewPool is a pool without connections.
+func NewPool(h *host.Host) *Pool { return &Pool{Host: h} }
+
+// Open gives the cluster of a target. The first call for a target asks the cluster for its version, so that what is wrong
+// with the way there is known before anything else.
+func (p *Pool) Open(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
+	p.mu.Lock()
+	i := slices.IndexFunc(p.open, func(o opened) bool { return way(o.target) == way(c) })
+	if i >= 0 {
+		defer p.mu.Unlock()
+		return p.open[i].conn, nil
+	}
+	p.mu.Unlock()
+	config, err := p.config(c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell how to reach the cluster of %s: %w", c.Name, err)
+	}
+	conn, err := api.New(config, p.Host.Clock)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the cluster at %s: %w", config.Host, err)
+	}
+	if err := conn.Reach(ctx); err != nil {
+		return nil, unreachable(c, config, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = append(p.open, opened{c, conn})
+	return conn, nil
+}
+
+// Again gives the cluster of a target as an undo log names it: where this machine knows another way to it, which it has
+// gone already for the same set of objects, that one.
+func (p *Pool) Again(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
+	p.mu.Lock()
+	var found []*api.Conn
+	for _, o := range p.open {
+		if way(o.target) == way(c) {
+			defer p.mu.Unlock()
+			return o.conn, nil
+		}
+		if o.target.Namespace == c.Namespace && o.target.Name == c.Name && o.target.State() == c.State() && !slices.Contains(found, o.conn) {
+			found = append(found, o.conn)
+		}
+	}
+	p.mu.Unlock()
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return p.Open(ctx, c)
+}
+
+// way is what of a target says where its cluster is, and as whom it is asked.
+func way(c cluster.Cluster) string {
+	return fmt.Sprintf("%q", []any{c.Context, c.Kubeconfig, c.Server, c.CA, c.InCluster, c.As, c.AsGroups})
+}
