@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds the files by their names.
 //
-//go:embed *.star docker
+//go:embed *.star docker k8s
 var FS embed.FS

@@ -75,6 +75,19 @@ func (l *loading) given(ctx context.Context, all []Given) error {
 	return nil
 }
 
+// secrets adds the Secret of a target's secrets, where the manifests refer to it.
+func (l *loading) secrets(ctx context.Context) error {
+	name := l.c.Name + "-secrets"
+	for _, o := range l.objects {
+		for _, m := range mentions(o) {
+			if m.kind == "Secret" && m.name() == name && len(l.c.Secrets) > 0 {
+				return l.given(ctx, []Given{Secret{Name: name, Data: l.c.Secrets, Versioned: true}})
+			}
+		}
+	}
+	return nil
+}
+
 func (s Secret) object(ctx context.Context, h *host.Host) (map[string]any, string, error) {
 	called := fmt.Sprintf("kube.secret(%q)", s.Name)
 	data := map[string]any{}

@@ -84,6 +84,9 @@ func Load(ctx context.Context, h *host.Host, c cluster.Cluster, extra Overrides)
 	if err := l.given(ctx, extra.Objects); err != nil {
 		return nil, err
 	}
+	if err := l.secrets(ctx); err != nil {
+		return nil, err
+	}
 	l.decide(extra)
 	if len(l.mistakes) > 0 {
 		return nil, l.invalid()

@@ -256,6 +256,18 @@ func TestGiven(t *testing.T) {
 	}
 }
 
+// The environment's secrets become the Secret that the manifests refer to; where they do not, there is none.
+func TestSecrets(t *testing.T) {
+	c := shop().With(map[string]secret.Text{"password": secret.Env("DB_PASSWORD"), "other": secret.Env("OTHER")})
+	one, _, _ := strings.Cut(app, "---")
+	for name, want := range map[string]int{"shop-secrets": 2, "db": 1} {
+		s := loaded(t, c, Overrides{}, map[string]string{"k8s/a.yaml": strings.Replace(one, "secretKeyRef: {name: db,", "secretKeyRef: {name: "+name+",", 1)})
+		if len(s.Objects) != want || want == 2 && dig(s.Objects[0].Object.Object, "data", "other") == nil {
+			t.Errorf("%s: %q", name, titles(s))
+		}
+	}
+}
+
 // The standard manifests are those of a project that has none of that name, and are never mixed with its own.
 func TestStandard(t *testing.T) {
 	standard := fstest.MapFS{"k8s/web.yaml": {Data: []byte(app)}}

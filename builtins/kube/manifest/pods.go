@@ -51,8 +51,13 @@ func (p part) text(path ...string) string {
 	return s
 }
 
-// whole is the object as a part.
-func whole(o *Object) part { return part{nil, o.Object.Object} }
+// whole is the object as a part; nil has none.
+func whole(o *Object) part {
+	if o == nil {
+		return part{}
+	}
+	return part{nil, o.Object.Object}
+}
 
 // podOf is the template of an object's pods: metadata and spec; its value is nil where the object has none.
 func podOf(o *Object) part {

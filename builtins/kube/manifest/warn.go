@@ -181,7 +181,7 @@ func (l *loading) many(o *Object) {
 	spec := whole(o).in("spec")
 	n, said := integer(spec.value["replicas"])
 	scaler := l.scaler(o)
-	if scaler != nil && said {
+	if least, _ := integer(whole(scaler).in("spec").value["minReplicas"]); scaler != nil && said && n != least { // where they are the same, it is what it begins with
 		l.warned(o, at(spec.path, "replicas"), "the replicas of %s are left to %s", title(o), title(scaler)).hint("take the line out")
 	}
 	rolling := spec.in("strategy", "rollingUpdate")
