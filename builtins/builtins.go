@@ -11,6 +11,8 @@ import (
 	"github.com/erlmcp/runner/builtins/git"
 	"github.com/erlmcp/runner/builtins/health"
 	"github.com/erlmcp/runner/builtins/http"
+	"github.com/erlmcp/runner/builtins/kube"
+	"github.com/erlmcp/runner/builtins/kube/connect"
 	"github.com/erlmcp/runner/builtins/machine"
 	"github.com/erlmcp/runner/builtins/notify"
 	"github.com/erlmcp/runner/builtins/project"
@@ -37,6 +39,7 @@ func Families(h *host.Host) []builtin.Family {
 		health.Family(h),
 		http.Family(h),
 		notify.Family(),
+		kube.Family(h, connect.NewPool(h)),
 		machine.Family(h),
 		project.Family(),
 		releases.Family(h),

@@ -1,0 +1,57 @@
+// Package kube deploys sets of objects to a Kubernetes cluster, tells whether they are live and why they are not, and puts
+// back exactly what was there. The parts are manifest (what files ask for), reconcile (from what is there to that), verdict
+// and follow (whether it is live) and register (what runs keep in the cluster).
+package kube
+
+import (
+	"context"
+
+	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/kube/connect"
+	"github.com/erlmcp/runner/builtins/kube/manifest"
+	"github.com/erlmcp/runner/builtins/kube/reconcile"
+	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// Kubernetes is what the ops work with: clusters, and the machine that the manifests are on.
+type Kubernetes struct {
+	Pool *connect.Pool
+	Host *host.Host
+}
+
+// Family is what scripts see as kube.
+func Family(h *host.Host, pool *connect.Pool) builtin.Family {
+	d := &Kubernetes{Pool: pool, Host: h}
+	return builtin.NewFamily("kube", "Deploys to Kubernetes, and tells why something is not live.",
+		op.Read(d, Diff{}),
+	)
+}
+
+// wanted is what the manifests of a target ask for.
+func (d *Kubernetes) wanted(ctx context.Context, at place, c cluster.Cluster, extra manifest.Overrides) ([]reconcile.Want, error) {
+	if len(c.Secrets) > 0 {
+		extra.Objects = append(extra.Objects, manifest.Secret{Name: c.Name + "-secrets", Data: c.Secrets})
+	}
+	set, err := manifest.Load(ctx, d.Host, c, extra)
+	if err != nil {
+		return nil, err
+	}
+	var out []reconcile.Want
+	for _, o := range set.Objects {
+		w := reconcile.Want{Object: *o.Object, Stage: o.Stage}
+		if o.Unsure {
+			res, err := at.conn.Resource(ctx, o.GroupVersionKind())
+			if err != nil {
+				return nil, err
+			}
+			if !res.Namespaced {
+				w.Object = *o.DeepCopy()
+				w.Object.SetNamespace("")
+			}
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}

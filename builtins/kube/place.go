@@ -1,0 +1,69 @@
+package kube
+
+import (
+	"context"
+
+	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/reconcile"
+	"github.com/erlmcp/runner/runtime/op"
+)
+
+// place is the cluster of a target, in the shapes in which the parts want it.
+type place struct {
+	conn *api.Conn
+	set  reconcile.Set
+}
+
+func (d *Kubernetes) at(ctx context.Context, c cluster.Cluster) (place, error) {
+	conn, err := d.Pool.Open(ctx, c)
+	if err != nil {
+		return place{}, err
+	}
+	return placeOf(conn, c), nil
+}
+
+func placeOf(conn *api.Conn, c cluster.Cluster) place {
+	return place{
+		conn: conn,
+		set:  reconcile.Set{Name: c.Name, Namespace: c.Namespace, State: c.State()},
+	}
+}
+
+// aim is what the objects of a target are to be brought to.
+type aim struct {
+	cluster       cluster.Cluster
+	key           op.Key
+	take, replace bool
+	timeout       op.Duration
+	want          func(context.Context, *Kubernetes, place) ([]reconcile.Want, error)
+}
+
+func (a aim) options() reconcile.Options {
+	return reconcile.Options{Key: a.key, Take: a.take, Replace: a.replace}
+}
+
+// observe reads what is wanted and what is there.
+func (a aim) observe(ctx context.Context, d *Kubernetes) (place, []reconcile.Want, *reconcile.Seen, error) {
+	at, err := d.at(ctx, a.cluster)
+	if err != nil {
+		return at, nil, nil, err
+	}
+	wants, err := a.want(ctx, d, at)
+	if err != nil {
+		return at, nil, nil, err
+	}
+	seen, err := reconcile.Observe(ctx, at.conn, at.set, wants)
+	return at, wants, seen, err
+}
+
+// foresee asks the server what would change.
+func (a aim) foresee(ctx context.Context, d *Kubernetes) (reconcile.Foreseen, *reconcile.Plan, error) {
+	at, wants, seen, err := a.observe(ctx, d)
+	if err != nil {
+		return reconcile.Foreseen{}, nil, err
+	}
+	p := reconcile.NewPlan(at.set, wants, seen)
+	out, err := p.Foresee(ctx, at.conn, a.options())
+	return out, p, err
+}
