@@ -219,7 +219,7 @@ func (c *Conn) Logs(ctx context.Context, namespace, pod, container string, lines
 		if previous {
 			r = r.Param("previous", "true")
 		}
-		out, err = r.DoRaw(ctx)
+		out, err = raw(r.Do(ctx))
 		return err
 	})
 	return out, err

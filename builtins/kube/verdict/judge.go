@@ -63,6 +63,12 @@ func Custom(group string) bool {
 	return strings.Contains(group, ".") && !slices.Contains(strings.Fields(groups), group)
 }
 
+// Plain reports whether there is nothing more to be known of a kind than that an object of it is there.
+func Plain(group, kind string) bool {
+	_, known := kinds[group+"/"+kind]
+	return !known && !Custom(group)
+}
+
 // judgeAbsent judges what is not there: a Job that removes itself has ended well, unless it was seen to fail.
 func judgeAbsent(last *Object) Verdict {
 	if last != nil && last.GetKind() == "Job" {
