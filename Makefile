@@ -34,11 +34,13 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@echo 'labs: Erlang, and Compose projects by the standard scripts: run'
 	$(LAB) -run 'TestLab' ./cmd/runner
 	@echo 'labs: Compose: run'
+	$(LAB) -run 'TestLab.*/engine' ./builtins/home
 	$(LAB) -run 'TestLab' ./builtins/compose/...
 	@echo 'labs: Docker images and registries: run'
 	$(LAB) -run 'TestLab' -parallel 8 ./builtins/docker/... # most of it waits
 	@echo 'labs: Kubernetes: run'
 	RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m -run 'TestLab' ./builtins/kube/...
+	RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m -run 'TestLab.*/cluster' ./builtins/home
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
-	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/client"
@@ -94,7 +94,7 @@ func (a Accept) accept(ctx context.Context, d *Docker, at place) (Deployment, er
 	if err != nil {
 		return Deployment{}, err
 	}
-	_, err = at.reg.Put(ctx, register.Record{Name: fmt.Sprintf("%s%09d.%s", goodKind, number, run), Of: goodKind + run, Data: data})
+	_, err = at.reg.Put(ctx, record.Record{Name: fmt.Sprintf("%s%09d.%s", goodKind, number, run), Of: goodKind + run, Data: data})
 	return out, err
 }
 

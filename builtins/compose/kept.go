@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
-	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -40,7 +40,7 @@ type good struct {
 	Deployment
 	number int64
 	set    shape.Set
-	record register.Record
+	record record.Record
 }
 
 // goodBody is what a record of a good deployment holds.
@@ -66,7 +66,7 @@ func (at place) keepWanted(ctx context.Context, key op.Key, set shape.Set) error
 		if err != nil {
 			return err
 		}
-		won, err := at.reg.Put(ctx, register.Record{Name: fmt.Sprintf("%s.%06d", of, len(before)+1), Of: of, Data: data})
+		won, err := at.reg.Put(ctx, record.Record{Name: fmt.Sprintf("%s.%06d", of, len(before)+1), Of: of, Data: data})
 		if err != nil || won {
 			return err
 		}

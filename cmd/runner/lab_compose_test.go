@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/erlmcp/runner/builtins/compose/home"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
@@ -201,7 +200,7 @@ func (s *composeSite) last() string {
 // committed reports whether the last run has committed, as its undo log on the engine says.
 func (s *composeSite) committed() bool {
 	s.t.Helper()
-	at := home.Home{Pool: daemon.NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: append(os.Environ(), s.more...)}), Project: stack.Project{Name: s.name}}
+	at := composeHome(daemon.NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: append(os.Environ(), s.more...)}), stack.Project{Name: s.name})
 	runs, err := at.Logs(context.Background())
 	if err != nil || len(runs) == 0 {
 		s.t.Fatalf("%v, %v", runs, err)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
@@ -15,10 +16,12 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins"
-	"github.com/erlmcp/runner/builtins/compose/home"
+	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/driver"
+	"github.com/erlmcp/runner/builtins/home"
 	"github.com/erlmcp/runner/builtins/project"
+	"github.com/erlmcp/runner/builtins/record"
 	secrets "github.com/erlmcp/runner/builtins/secret"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/builtin"
@@ -122,9 +125,20 @@ func (s *surroundings) home(target any) (string, journal.Home, error) {
 		root := journal.Root{Files: s.host.Files, Path: s.host.Abs(t.Root)}
 		return root.Target(), root, nil
 	case stack.Project:
-		return t.Target(), home.Home{Pool: s.engines, Project: t}, nil
+		return t.Target(), composeHome(s.engines, t), nil
 	}
 	return "", nil, fmt.Errorf("cannot take the lease of a %T: this runner knows no such target", target)
+}
+
+// composeHome is the home of a Compose project: the engine that it runs on.
+func composeHome(engines *daemon.Pool, p stack.Project) home.Home {
+	return home.Home{Target: p.Target(), Server: "the Docker engine", Host: engines.Host, Open: func(ctx context.Context) (record.Register, error) {
+		engine, err := engines.Open(ctx, p.Engine)
+		if err != nil {
+			return nil, err
+		}
+		return &register.Register{Engine: engine.Client, Project: p.Name, Clock: engines.Host.Clock}, nil
+	}}
 }
 
 // journals is the history of this machine's runs.

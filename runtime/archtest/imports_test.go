@@ -3,7 +3,6 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
-	"path"
 	"slices"
 	"strings"
 )
@@ -48,7 +47,7 @@ func lawLayers(t *tree) (out []string) {
 }
 
 // lawFamilies: a family never imports another, nor what drives scripts; what two need is a small package for both. The
-// home of a target that no file of this machine can hold is beside its family, and is a journal.Home. (Law 2, decision 0013.)
+// home of targets that no file of this machine can hold is a journal.Home. (Law 2, decision 0018.)
 func lawFamilies(t *tree) (out []string) {
 	families := map[string]bool{}
 	for _, s := range t.sources() {
@@ -61,7 +60,7 @@ func lawFamilies(t *tree) (out []string) {
 			continue
 		}
 		vocabulary := []string{"runtime/builtin", "runtime/host", "runtime/op", "runtime/secret"}
-		if home, _ := path.Match("builtins/*/home", s.pack.dir); home {
+		if s.pack.dir == "builtins/home" {
 			vocabulary = []string{"runtime/event", "runtime/host", "runtime/journal"}
 		}
 		for _, i := range s.ours() {

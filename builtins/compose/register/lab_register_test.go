@@ -19,6 +19,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/host"
 )
 
@@ -49,7 +50,7 @@ func fresh(t *testing.T) *Register {
 	return r
 }
 
-func (r *Register) put(t *testing.T, rec Record) bool {
+func (r *Register) put(t *testing.T, rec record.Record) bool {
 	t.Helper()
 	won, err := r.Put(t.Context(), rec)
 	if err != nil {
@@ -58,7 +59,7 @@ func (r *Register) put(t *testing.T, rec Record) bool {
 	return won
 }
 
-func (r *Register) all(t *testing.T, prefix string) []Record {
+func (r *Register) all(t *testing.T, prefix string) []record.Record {
 	t.Helper()
 	got, err := r.List(t.Context(), prefix)
 	if err != nil {
@@ -80,7 +81,7 @@ func TestLabOneCreatorWins(t *testing.T) {
 		for i := range won {
 			wg.Go(func() {
 				var err error
-				won[i], err = lines[i%len(lines)].Put(t.Context(), Record{Name: name, Data: []byte(fmt.Sprint(i))})
+				won[i], err = lines[i%len(lines)].Put(t.Context(), record.Record{Name: name, Data: []byte(fmt.Sprint(i))})
 				if err != nil {
 					t.Error(err)
 				}
@@ -100,7 +101,7 @@ func TestLabOneCreatorWins(t *testing.T) {
 		if winners != 1 {
 			t.Errorf("%d have won", winners)
 		}
-		if r.put(t, Record{Name: name, Data: []byte("late")}) || string(r.all(t, name)[0].Data) == "late" {
+		if r.put(t, record.Record{Name: name, Data: []byte("late")}) || string(r.all(t, name)[0].Data) == "late" {
 			t.Error("a late one has won")
 		}
 	}
@@ -109,7 +110,7 @@ func TestLabOneCreatorWins(t *testing.T) {
 func TestLabSizes(t *testing.T) {
 	r := fresh(t)
 	for _, n := range []int{0, 1000, 300 << 10, 5 << 20} {
-		rec := Record{Name: fmt.Sprintf("size.%d", n), Of: "them", Mark: "mine", Data: noise(n)}
+		rec := record.Record{Name: fmt.Sprintf("size.%d", n), Of: "them", Mark: "mine", Data: noise(n)}
 		begun := time.Now()
 		if !r.put(t, rec) || !r.put(t, rec) {
 			t.Error("put again with its mark, it has not won")
@@ -140,10 +141,10 @@ func TestLabSizes(t *testing.T) {
 
 func TestLabNames(t *testing.T) {
 	r := fresh(t)
-	if _, err := r.Put(t.Context(), Record{Name: strings.Repeat("x", 250)}); err == nil || !strings.Contains(err.Error(), "too long") {
+	if _, err := r.Put(t.Context(), record.Record{Name: strings.Repeat("x", 250)}); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Error(err)
 	}
-	if _, err := r.Put(t.Context(), Record{Name: "a/b"}); err == nil {
+	if _, err := r.Put(t.Context(), record.Record{Name: "a/b"}); err == nil {
 		t.Error("a name with a slash is taken")
 	}
 	theirs := r.volume("theirs")
@@ -151,7 +152,7 @@ func TestLabNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.remove(context.Background(), theirs)
-	if _, err := r.Put(t.Context(), Record{Name: "theirs"}); err == nil || !strings.Contains(err.Error(), "somebody else's") {
+	if _, err := r.Put(t.Context(), record.Record{Name: "theirs"}); err == nil || !strings.Contains(err.Error(), "somebody else's") {
 		t.Error(err)
 	}
 }
@@ -160,12 +161,12 @@ func TestLabWatch(t *testing.T) {
 	r := fresh(t)
 	ctx, stop := context.WithCancel(t.Context())
 	names := r.Watch(ctx, "a.")
-	r.put(t, Record{Name: "b.1"})
-	r.put(t, Record{Name: "a.1"})
+	r.put(t, record.Record{Name: "b.1"})
+	r.put(t, record.Record{Name: "a.1"})
 	if got := <-names; got != "a.1" {
 		t.Errorf("created: %s", got)
 	}
-	if err := r.Delete(t.Context(), Record{Name: "a.1"}); err != nil {
+	if err := r.Delete(t.Context(), record.Record{Name: "a.1"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-names; got != "a.1" {
@@ -183,7 +184,7 @@ func TestLabEngineIsKilled(t *testing.T) {
 	for life := range 3 {
 		for i := range 20 {
 			name := fmt.Sprintf("x.%d.%d", life, i)
-			r.put(t, Record{Name: name, Data: noise(1 << i)})
+			r.put(t, record.Record{Name: name, Data: noise(1 << i)})
 			want[name] = true
 		}
 		o.Kill()
@@ -208,7 +209,7 @@ func TestLabEngineIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if !r.put(t, Record{Name: torn, Data: []byte("made")}) || string(r.all(t, torn)[0].Data) != "made" {
+		if !r.put(t, record.Record{Name: torn, Data: []byte("made")}) || string(r.all(t, torn)[0].Data) != "made" {
 			t.Error("a record that was never made is in the way")
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/erlmcp/runner/builtins/record"
 )
 
 // Labels of a record's volumes.
@@ -39,7 +41,7 @@ const (
 func partName(mark string, i int) string { return fmt.Sprintf(".%s.%d", mark, i) }
 
 // pack gives the labels of a record's volume, and of those that hold what it has no room for.
-func (r *Register) pack(rec Record) (labels map[string]string, parts []map[string]string) {
+func (r *Register) pack(rec record.Record) (labels map[string]string, parts []map[string]string) {
 	labels = map[string]string{labelProject: r.Project, labelMark: rec.Mark}
 	if rec.Of != "" {
 		labels[labelOf] = rec.Of
@@ -66,8 +68,8 @@ func (r *Register) pack(rec Record) (labels map[string]string, parts []map[strin
 }
 
 // unpack reads a record from the labels of its volume and of its parts.
-func unpack(name string, labels map[string]string, part func(int) map[string]string) (Record, error) {
-	rec := Record{Name: name, Of: labels[labelOf], Mark: labels[labelMark]}
+func unpack(name string, labels map[string]string, part func(int) map[string]string) (record.Record, error) {
+	rec := record.Record{Name: name, Of: labels[labelOf], Mark: labels[labelMark]}
 	text, plain := labels[labelText]
 	if plain {
 		rec.Data = []byte(text)
@@ -75,8 +77,8 @@ func unpack(name string, labels map[string]string, part func(int) map[string]str
 	}
 	var all strings.Builder
 	all.WriteString(labels[labelZstd])
-	rec.parts, _ = strconv.Atoi(labels[labelParts])
-	for i := range rec.parts {
+	rec.Parts, _ = strconv.Atoi(labels[labelParts])
+	for i := range rec.Parts {
 		piece, ok := part(i)[labelZstd]
 		if !ok {
 			return rec, errors.New("a part of it is missing")

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/moby/moby/api/types/volume"
+
+	"github.com/erlmcp/runner/builtins/record"
 )
 
 func noise(n int) []byte {
@@ -21,7 +23,7 @@ func TestPack(t *testing.T) {
 		"nothing": nil, "text": []byte("{\"a\": \"<&>\u2028\"}\n"), "no text": {0xff, 0, '\n'}, "long text": []byte(strings.Repeat("0123456789", 1000)),
 		"one label": noise(100 << 10), "parts": noise(1 << 20),
 	} {
-		labels, parts := r.pack(Record{Name: "n", Of: "a", Mark: "m", Data: data})
+		labels, parts := r.pack(record.Record{Name: "n", Of: "a", Mark: "m", Data: data})
 		for i, l := range append(parts, labels) {
 			if l[labelProject] != "p" || l[labelOf] != "a" {
 				t.Errorf("%s: the labels of %d are %v", name, i, l)
@@ -33,8 +35,8 @@ func TestPack(t *testing.T) {
 			}
 		}
 		rec, err := unpack("n", labels, func(i int) map[string]string { return parts[i] })
-		if err != nil || !bytes.Equal(rec.Data, data) || rec.Mark != "m" || rec.Of != "a" || rec.parts != len(parts) {
-			t.Errorf("%s: %d bytes in %d parts, %v", name, len(rec.Data), rec.parts, err)
+		if err != nil || !bytes.Equal(rec.Data, data) || rec.Mark != "m" || rec.Of != "a" || rec.Parts != len(parts) {
+			t.Errorf("%s: %d bytes in %d parts, %v", name, len(rec.Data), rec.Parts, err)
 		}
 		if name == "parts" && len(parts) < 2 || name == "text" && labels[labelText] != string(data) {
 			t.Errorf("%s: %d parts, text %q", name, len(parts), labels[labelText])
@@ -44,9 +46,9 @@ func TestPack(t *testing.T) {
 
 func TestAssemble(t *testing.T) {
 	r := &Register{Project: "p"}
-	whole, parts := r.pack(Record{Name: "big", Mark: "m", Data: noise(600 << 10)})
+	whole, parts := r.pack(record.Record{Name: "big", Mark: "m", Data: noise(600 << 10)})
 	all := []volume.Volume{{Name: "p_runner.torn"}, {Name: "p_runner.other", Labels: map[string]string{"a": "b"}}, {Name: "p_runner.big", Labels: whole}}
-	small, _ := r.pack(Record{Name: "a", Mark: "m"})
+	small, _ := r.pack(record.Record{Name: "a", Mark: "m"})
 	all = append(all, volume.Volume{Name: "p_runner.a", Labels: small})
 	for i, l := range parts {
 		all = append(all, volume.Volume{Name: "p_runner.big" + partName("m", i), Labels: l})

@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/host"
 )
 
@@ -32,20 +33,10 @@ type Register struct {
 	Clock   host.Clock
 }
 
-// Record is one record. It never changes; a newer one has another name.
-type Record struct {
-	Name string // such as "log.a.000001": letters, digits, "_", "." and "-"
-	Of   string // what it belongs to; List finds it by that
-	Mark string // who has made it; Put gives one to a record without
-	Data []byte
+var _ record.Register = (*Register)(nil)
 
-	parts int
-}
-
-// Put makes a record where none of its name is. Won is false where another has made one: that one stays. A record whose
-// mark is there already was made by this Put, or by an earlier one of which the answer was lost; so after an error, the
-// same Record can be put again, and then its fate is known.
-func (r *Register) Put(ctx context.Context, rec Record) (won bool, err error) {
+// Put implements record.Register.
+func (r *Register) Put(ctx context.Context, rec record.Record) (won bool, err error) {
 	rec.Mark = cmp.Or(rec.Mark, rand.Text())
 	labels, parts := r.pack(rec)
 	name := r.volume(rec.Name)
@@ -98,12 +89,11 @@ func (r *Register) remove(ctx context.Context, name string) error {
 	})
 }
 
-// Delete removes a record that List has given; one that is gone is no error. The caller sees to it that nobody can take
-// the free name for a place that was never taken.
-func (r *Register) Delete(ctx context.Context, rec Record) error {
+// Delete implements record.Register.
+func (r *Register) Delete(ctx context.Context, rec record.Record) error {
 	name := r.volume(rec.Name)
 	err := r.remove(ctx, name)
-	for i := range rec.parts {
+	for i := range rec.Parts {
 		err = errors.Join(err, r.remove(ctx, name+partName(rec.Mark, i)))
 	}
 	if err != nil {
@@ -115,8 +105,8 @@ func (r *Register) Delete(ctx context.Context, rec Record) error {
 // atOnce is how many requests are sent side by side.
 const atOnce = 8
 
-// DeleteAll removes records in no order, and goes on past what cannot be removed.
-func (r *Register) DeleteAll(ctx context.Context, all []Record) error {
+// DeleteAll implements record.Register.
+func (r *Register) DeleteAll(ctx context.Context, all []record.Record) error {
 	var g errgroup.Group
 	g.SetLimit(atOnce)
 	bad := make([]error, len(all))
@@ -130,13 +120,13 @@ func (r *Register) DeleteAll(ctx context.Context, all []Record) error {
 	return errors.Join(bad...)
 }
 
-// List gives the records whose names begin with prefix, sorted by name.
-func (r *Register) List(ctx context.Context, prefix string) ([]Record, error) {
+// List implements record.Register.
+func (r *Register) List(ctx context.Context, prefix string) ([]record.Record, error) {
 	return r.list(ctx, client.Filters{}.Add("name", "^"+regexp.QuoteMeta(r.volume(prefix))))
 }
 
-// ListOf gives the records that belong to something, sorted by name.
-func (r *Register) ListOf(ctx context.Context, of string) ([]Record, error) {
+// ListOf implements record.Register.
+func (r *Register) ListOf(ctx context.Context, of string) ([]record.Record, error) {
 	return r.list(ctx, client.Filters{}.Add("label", labelProject+"="+r.Project, labelOf+"="+of))
 }
 
@@ -146,7 +136,7 @@ const looks = 5
 // list reads until nothing is seen half made or half gone. An engine collects the volumes first and their labels then:
 // one that was removed in between has none, and a record that took its place is missing. It holds back the answer until
 // that removal is done; so volumes without labels in two answers are what a killed engine has left, and mean nothing.
-func (r *Register) list(ctx context.Context, f client.Filters) ([]Record, error) {
+func (r *Register) list(ctx context.Context, f client.Filters) ([]record.Record, error) {
 	f.Add("driver", driver)
 	var before []string
 	for look := 1; ; look++ {
@@ -167,7 +157,7 @@ func (r *Register) list(ctx context.Context, f client.Filters) ([]Record, error)
 }
 
 // assemble turns volumes into records, and names those without labels.
-func (r *Register) assemble(volumes []volume.Volume) (out []Record, bare []string, err error) {
+func (r *Register) assemble(volumes []volume.Volume) (out []record.Record, bare []string, err error) {
 	byName := map[string]map[string]string{}
 	for _, v := range volumes {
 		if byName[v.Name] = v.Labels; len(v.Labels) == 0 {
@@ -187,15 +177,17 @@ func (r *Register) assemble(volumes []volume.Volume) (out []Record, bare []strin
 		}
 		out = append(out, rec)
 	}
-	slices.SortFunc(out, func(a, b Record) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b record.Record) int { return strings.Compare(a.Name, b.Name) })
 	return out, bare, err
 }
+
+// Where implements record.Register.
+func (r *Register) Where(name string) string { return "the volume " + r.volume(name) }
 
 // volume is what the engine calls a record. No project's name has a dot, so no two projects meet.
 func (r *Register) volume(name string) string { return r.Project + "_runner." + name }
 
-// Watch tells of records below prefix that come and go: their names, on a channel that is closed when the engine
-// stops telling. It is subscribed when Watch returns; what happened before is for List.
+// Watch implements record.Register.
 func (r *Register) Watch(ctx context.Context, prefix string) <-chan string {
 	names := make(chan string)
 	events := r.Engine.Events(ctx, client.EventsListOptions{Filters: client.Filters{}.

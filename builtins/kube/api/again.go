@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,20 +15,29 @@ import (
 const (
 	attempt   = 10 * time.Second // how long one attempt may take
 	patience  = 60 * time.Second // how long all may take: an API server that is restarted is back within that
+	curiosity = 5 * time.Second  // how long a server is tried that has never answered
 	firstWait = 100 * time.Millisecond
-	longWait  = 5 * time.Second
+	longWait  = time.Second
 )
 
-var errNoAnswer = errors.New("the API server does not answer")
+// ErrNoAnswer says that a connection was made, or not even that, and nothing came.
+var ErrNoAnswer = errors.New("the API server does not answer")
 
 // again makes a request, and again when the connection or the server failed or it asked to come later: not when it was
-// understood and refused. Each request here can be made twice.
+// understood and refused. Each request here can be made twice. A server that has answered before is waited for.
 func (c *Conn) again(ctx context.Context, request func(context.Context) error) error {
-	all, cancel := c.Clock.Timeout(ctx, patience, errNoAnswer)
+	long := patience
+	if !c.answered.Load() {
+		long = curiosity
+	}
+	all, cancel := c.Clock.Timeout(ctx, long, ErrNoAnswer)
 	defer cancel()
 	wait := firstWait
 	for {
 		err := c.once(all, request)
+		if err == nil || isStatus(err) {
+			c.answered.Store(true)
+		}
 		if err == nil || !passing(err) || all.Err() != nil {
 			return cause(ctx, err)
 		}
@@ -41,11 +53,11 @@ func (c *Conn) again(ctx context.Context, request func(context.Context) error) e
 }
 
 func (c *Conn) once(ctx context.Context, request func(context.Context) error) error {
-	limited, cancel := c.Clock.Timeout(ctx, attempt, errNoAnswer)
+	limited, cancel := c.Clock.Timeout(ctx, c.attempt, ErrNoAnswer)
 	defer cancel()
 	err := request(limited)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return errNoAnswer
+	if err != nil && limited.Err() != nil {
+		return ErrNoAnswer
 	}
 	return err
 }
@@ -58,15 +70,29 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
+func isStatus(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status)
+}
+
 // passing reports an error that may be another one, or none, in a moment.
 func passing(err error) bool {
 	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		var noKind *ErrNoKind
-		return !errors.As(err, &noKind)
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError && code != http.StatusNotImplemented
 	}
-	code := status.Status().Code
-	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError && code != http.StatusNotImplemented
+	var (
+		noKind    *ErrNoKind
+		untrusted *tls.CertificateVerificationError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+	)
+	switch {
+	case errors.As(err, &noKind), errors.As(err, &untrusted), errors.As(err, &authority), errors.As(err, &name):
+		return false
+	}
+	return !strings.Contains(err.Error(), "getting credentials: ") // what client-go's exec plugins say
 }
 
 // IsRefusal reports that a server has understood a request, and does not do it.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,9 +38,15 @@ type Conn struct {
 	Config *rest.Config // with what pod streams need
 	Clock  Clock
 
-	objects dynamic.Interface
-	rest    *rest.RESTClient
+	objects  dynamic.Interface
+	rest     *rest.RESTClient
+	attempt  time.Duration
+	answered *atomic.Bool // the server, once
+	kinds    *kinds
+}
 
+// kinds are those that the server was asked for.
+type kinds struct {
 	mu    sync.Mutex
 	known map[schema.GroupVersionKind]Resource
 }
@@ -60,7 +67,17 @@ func New(config *rest.Config, clock Clock) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Config: config, Clock: clock, objects: objects, rest: client, known: map[schema.GroupVersionKind]Resource{}}, nil
+	return &Conn{
+		Config: config, Clock: clock, objects: objects, rest: client, attempt: attempt,
+		answered: &atomic.Bool{}, kinds: &kinds{known: map[schema.GroupVersionKind]Resource{}},
+	}, nil
+}
+
+// Within is the connection, with another time that one attempt at a request may take.
+func (c *Conn) Within(attempt time.Duration) *Conn {
+	other := *c
+	other.attempt = attempt
+	return &other
 }
 
 // RefOf names an object.

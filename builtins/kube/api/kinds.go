@@ -86,25 +86,27 @@ func (c *Conn) Resource(ctx context.Context, k schema.GroupVersionKind) (Resourc
 	if r, ok := BuiltIn(k); ok {
 		return r, nil
 	}
-	c.mu.Lock()
-	r, ok := c.known[k]
-	c.mu.Unlock()
+	c.kinds.mu.Lock()
+	r, ok := c.kinds.known[k]
+	c.kinds.mu.Unlock()
 	if ok {
 		return r, nil
 	}
 	var list metav1.APIResourceList
-	err := c.rest.Get().AbsPath("/apis", k.Group, k.Version).Do(ctx).Into(&list)
+	err := c.again(ctx, func(ctx context.Context) error {
+		return c.rest.Get().AbsPath("/apis", k.Group, k.Version).Do(ctx).Into(&list)
+	})
 	if err != nil && !IsNotFound(err) {
 		return Resource{}, fmt.Errorf("cannot ask which kinds %s has: %w", k.GroupVersion(), err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.kinds.mu.Lock()
+	defer c.kinds.mu.Unlock()
 	for _, a := range list.APIResources {
 		if !strings.Contains(a.Name, "/") {
-			c.known[k.GroupVersion().WithKind(a.Kind)] = Resource{k.GroupVersion().WithResource(a.Name), a.Namespaced}
+			c.kinds.known[k.GroupVersion().WithKind(a.Kind)] = Resource{k.GroupVersion().WithResource(a.Name), a.Namespaced}
 		}
 	}
-	if r, ok := c.known[k]; ok {
+	if r, ok := c.kinds.known[k]; ok {
 		return r, nil
 	}
 	return Resource{}, &ErrNoKind{k}

@@ -87,8 +87,8 @@ type Watching struct {
 // the answer as long as for any other.
 func (c *Conn) Watch(ctx context.Context, s Selection, version string) (*Watching, error) {
 	stream, end := context.WithCancelCause(ctx)
-	limited, over := c.Clock.Timeout(ctx, attempt, errNoAnswer)
-	late := context.AfterFunc(limited, func() { end(errNoAnswer) })
+	limited, over := c.Clock.Timeout(ctx, c.attempt, ErrNoAnswer)
+	late := context.AfterFunc(limited, func() { end(ErrNoAnswer) })
 	r, err := c.request(stream, s)
 	if err == nil {
 		var body io.ReadCloser
@@ -99,7 +99,7 @@ func (c *Conn) Watch(ctx context.Context, s Selection, version string) (*Watchin
 		}
 		if err == nil { // too late
 			body.Close()
-			err = errNoAnswer
+			err = ErrNoAnswer
 		}
 	}
 	over()

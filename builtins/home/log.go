@@ -5,12 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 
-	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/journal"
@@ -44,9 +43,9 @@ type slotHead struct {
 
 // log is an undo log as it was read.
 type log struct {
-	slots []register.Record // all that are there
-	top   int64             // the highest number
-	base  int               // the index of the last base, from which on slots count
+	slots []record.Record // all that are there
+	top   int64           // the highest number
+	base  int             // the index of the last base, from which on slots count
 	lines []byte
 }
 
@@ -72,7 +71,7 @@ func (p place) read(ctx context.Context, run string) (*log, error) {
 	}
 }
 
-func assemble(found []register.Record) (*log, error) {
+func assemble(found []record.Record) (*log, error) {
 	l := &log{slots: found}
 	var expect int64 = 1
 	for i, rec := range found {
@@ -110,11 +109,11 @@ type writer struct {
 	*lease
 	run    string
 	slot   int64 // the next one
-	below  []register.Record
+	below  []record.Record
 	lines  []byte // all that the log holds
 	fresh  []byte // what of it is in no slot yet
 	count  int64
-	unsure *register.Record // a slot of which the engine's answer was lost
+	unsure *record.Record // a slot of which the answer was lost
 	made   int
 	bad    error
 }
@@ -144,13 +143,13 @@ func (l *lease) Open(ctx context.Context, run string) (journal.Writer, error) {
 	}
 }
 
-func (w *writer) record(base bool, lines []byte) register.Record {
+func (w *writer) record(base bool, lines []byte) record.Record {
 	head, _ := json.Marshal(slotHead{base})
-	return register.Record{Name: slotName(w.run, w.slot), Of: w.run, Mark: rand.Text(), Data: slices.Concat(head, []byte("\n"), lines)}
+	return record.Record{Name: slotName(w.run, w.slot), Of: w.run, Mark: rand.Text(), Data: slices.Concat(head, []byte("\n"), lines)}
 }
 
 // put takes the next slot. After an error the same record must be put again before another is.
-func (w *writer) put(ctx context.Context, rec register.Record) (bool, error) {
+func (w *writer) put(ctx context.Context, rec record.Record) (bool, error) {
 	won, err := w.reg.Put(ctx, rec)
 	if err != nil {
 		w.unsure = &rec
@@ -214,7 +213,7 @@ func (w *writer) flush(ctx context.Context) error {
 	rec := w.record(false, w.fresh)
 	if made != w.made {
 		for digest, b := range kept {
-			if _, err := w.reg.Put(ctx, register.Record{Name: blobName(digest, b.run), Of: b.run, Data: b.data}); err != nil {
+			if _, err := w.reg.Put(ctx, record.Record{Name: blobName(digest, b.run), Of: b.run, Data: b.data}); err != nil {
 				w.unsure, w.fresh = &rec, nil
 				return err
 			}
@@ -234,7 +233,7 @@ func (w *writer) flush(ctx context.Context) error {
 // Put implements journal.Writer.
 func (w *writer) Put(ctx context.Context, data []byte) (string, error) {
 	digest := host.SHA256(data)
-	_, err := w.reg.Put(ctx, register.Record{Name: blobName(digest, w.run), Of: w.run, Data: data})
+	_, err := w.reg.Put(ctx, record.Record{Name: blobName(digest, w.run), Of: w.run, Data: data})
 	if err != nil {
 		return digest, fmt.Errorf("cannot keep a blob of run %s: %w", w.run, err)
 	}
@@ -251,7 +250,7 @@ func (w *writer) Close() error {
 	if w.bad != nil {
 		return nil // who has written behind it sees to the rest
 	}
-	ctx, cancel := w.clock.Timeout(context.Background(), farewell, errors.New("the engine does not answer"))
+	ctx, cancel := w.clock.Timeout(context.Background(), farewell, w.deaf())
 	defer cancel()
 	err := w.settle(ctx)
 	if err == nil && len(w.fresh) > 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/erlmcp/runner/runtime/journal"
 )
 
-// taker is a run that wants the lease. It waits for events of the engine, never by asking again and again; only what
+// taker is a run that wants the lease. It waits for news of the register, never by asking again and again; only what
 // does not happen, the next sign of life of another run, has a deadline.
 type taker struct {
 	place
@@ -52,14 +52,16 @@ func (t *taker) take(ctx context.Context) (*lease, error) {
 	return t.wait(ctx)
 }
 
-// watch looks, and remembers since when everybody has stood still. What came with the answer counts from then on.
+// watch looks, and remembers since when everybody has stood still. What came with the answer counts from then on. Where
+// the answer took so long that a holder may have tried to move in vain, everybody is seen anew.
 func (t *taker) watch(ctx context.Context) (view, error) {
 	v, err := t.look(ctx)
 	if err != nil {
 		return v, err
 	}
+	away := v.answered.Sub(v.asked) >= beat
 	note := func(id string, count int64) {
-		if s, ok := t.known[id]; !ok || s.count != count {
+		if s, ok := t.known[id]; !ok || away || s.count != count {
 			t.known[id] = sighting{count, v.answered}
 		}
 	}
@@ -202,7 +204,7 @@ func (t *taker) drop(ctx context.Context, n int) {
 }
 
 func (t *taker) leave(ctx context.Context) {
-	ctx, cancel := t.clock.Timeout(context.WithoutCancel(ctx), retry, nil)
+	ctx, cancel := t.clock.Timeout(context.WithoutCancel(ctx), parting, nil)
 	defer cancel()
 	t.drop(ctx, len(t.leaves))
 }
@@ -242,7 +244,7 @@ func (t *taker) tell(v view, ahead int) error {
 }
 
 // pause returns when something has changed, or when somebody may have died, or this run's ticket wants renewal. Where
-// the engine tells nothing any more, news is nil then.
+// nothing is told any more, news is nil then.
 func (t *taker) pause(ctx context.Context, v view, news <-chan string) (<-chan string, error) {
 	now := t.clock.Now()
 	rest := stale

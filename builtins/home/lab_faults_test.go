@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,19 +18,10 @@ import (
 // ended is the number of no process.
 const ended = 1<<22 - 1
 
-// place opens the home with clocks of the test's: the lease's, and that by which requests are made again.
-func (s *site) place(lease, requests host.Clock, engine string) place {
-	s.Helper()
-	p, err := s.on(host.SystemClock{}, engine).open(s.Context())
-	s.must(err)
-	p.clock, p.reg.Clock = lease, requests
-	return p
-}
-
 // mortal is a machine on which the process that takes the lease has ended already, for the others to see.
-func (s *site) mortal(requests host.Clock, engine string) place {
+func (s *site) mortal(requests host.Clock, by *line) place {
 	s.Helper()
-	p := s.place(host.SystemClock{}, requests, engine)
+	p := s.place(host.SystemClock{}, requests, by)
 	p.here.PID = ended
 	return p
 }
@@ -122,92 +114,92 @@ func (s *site) inherit(st story) {
 }
 
 // A machine dies at its k-th request, which the engine has done or not; another one goes on.
-func TestLabKilledAtEveryRequest(t *testing.T) {
-	for _, last := range []fault{dropped, cut} {
-		for k := 1; ; k++ {
-			var reached bool
-			t.Run(fmt.Sprintf("%d-%d", last, k), func(t *testing.T) {
-				s := newSite(t)
-				p := newProxy(t, s, func(n int) fault {
-					if n == k {
-						reached = true
-						return last
-					}
-					if n > k {
-						return dropped
-					}
-					return none
-				})
-				st := s.tell(s.mortal(fakeClock(), p.address))
-				if st.lease != nil {
-					st.lease.stop()
-					<-st.lease.done
-				}
-				if reached && st.err == nil && p.asked() < k {
-					t.Error("it did not notice")
-				}
-				s.inherit(st)
-			})
-			if !reached || t.Failed() {
-				t.Logf("%d requests", k-1)
-				break
+func TestLabKilledAtEveryRequest(t *testing.T) { everywhere(t, testKilledAtEveryRequest) }
+
+func testKilledAtEveryRequest(t *testing.T, g ground) {
+	each(t, []fault{dropped, cut}, func(t *testing.T, last fault, k int) (reached bool) {
+		s := newSite(t, g)
+		p := s.line(s.T, func(n int) fault {
+			switch {
+			case n == k:
+				reached = true
+				return last
+			case n > k:
+				return dropped
 			}
+			return none
+		})
+		st := s.tell(s.mortal(fakeClock(), p))
+		if st.lease != nil {
+			st.lease.stop()
+			<-st.lease.done
 		}
+		if reached && st.err == nil && p.asked() < k {
+			t.Error("it did not notice")
+		}
+		s.inherit(st)
+		return reached
+	})
+}
+
+// each runs a test with every fault at the first request, the second, and so on until there is none of the number.
+func each(t *testing.T, faults []fault, test func(t *testing.T, f fault, k int) (reached bool)) {
+	for _, f := range faults {
+		t.Run(fmt.Sprint(f), func(t *testing.T) {
+			t.Parallel()
+			for k, reached := 1, true; reached && !t.Failed(); k++ {
+				t.Run(fmt.Sprint(k), func(t *testing.T) { reached = test(t, f, k) })
+				if !reached {
+					t.Logf("%d requests", k-1)
+				}
+			}
+		})
 	}
 }
 
 // One request fails, any one, in any way: nobody notices.
-func TestLabOneRequestFails(t *testing.T) {
-	for _, how := range []fault{dropped, cut, refused, halved} {
-		for k := 1; ; k++ {
-			var reached bool
-			t.Run(fmt.Sprintf("%d-%d", how, k), func(t *testing.T) {
-				s := newSite(t)
-				p := newProxy(t, s, func(n int) fault {
-					if n == k {
-						reached = true
-						return how
-					}
-					return none
-				})
-				st := s.tell(s.mortal(host.SystemClock{}, p.address))
-				if st.err != nil {
-					t.Fatal(st.err)
-				}
-				s.inherit(st)
-			})
-			if !reached || t.Failed() {
-				break
-			}
-		}
-	}
-}
+func TestLabOneRequestFails(t *testing.T) { everywhere(t, testOneRequestFails) }
 
-// The engine is away while a record is written: the record's fate is settled before the next one.
-func TestLabAppendGoesOn(t *testing.T) {
-	for _, how := range []fault{dropped, cut, refused, halved} {
-		s := newSite(t)
-		away := false
-		p := newProxy(t, s, func(int) fault {
-			if away {
+func testOneRequestFails(t *testing.T, g ground) {
+	each(t, []fault{dropped, cut, refused, halved}, func(t *testing.T, how fault, k int) (reached bool) {
+		s := newSite(t, g)
+		p := s.line(s.T, func(n int) fault {
+			if n == k {
+				reached = true
 				return how
 			}
 			return none
 		})
-		l, err := newTaker(s.place(host.SystemClock{}, fakeClock(), p.address), journal.Owner{Run: "a"}, nil).take(t.Context())
+		st := s.tell(s.mortal(host.SystemClock{}, p))
+		s.must(st.err)
+		s.inherit(st)
+		return reached
+	})
+}
+
+// The engine is away while a record is written: the record's fate is settled before the next one.
+func TestLabAppendGoesOn(t *testing.T) { everywhere(t, testAppendGoesOn) }
+
+func testAppendGoesOn(t *testing.T, g ground) {
+	for _, how := range []fault{dropped, cut, refused, halved} {
+		s := newSite(t, g)
+		var away atomic.Bool
+		p := s.line(s.T, func(int) fault {
+			if away.Load() {
+				return how
+			}
+			return none
+		})
+		l, err := newTaker(s.place(host.SystemClock{}, fakeClock(), p), journal.Owner{Run: "a"}, nil).take(t.Context())
 		s.must(err)
 		w, err := l.Open(t.Context(), "a")
 		s.must(err)
 		s.must(w.Append(t.Context(), note("a", "1"), true))
-		p.mu.Lock()
-		away = true
-		p.mu.Unlock()
+		away.Store(true)
 		if err := w.Append(t.Context(), note("a", "2"), true); err == nil || errors.Is(err, journal.ErrLost) {
 			t.Errorf("without an engine: %v", err)
 		}
-		p.mu.Lock()
-		away = false
-		p.mu.Unlock()
+		away.Store(false)
 		s.must(w.Append(t.Context(), note("a", "3"), true))
 		if got := s.texts(s.machine(), "a"); !slices.Equal(got, []string{"1", "2", "3"}) {
 			t.Errorf("%d: %q", how, got)
@@ -218,11 +210,13 @@ func TestLabAppendGoesOn(t *testing.T) {
 }
 
 // A machine dies while it drops a log that was never closed: the log is whole, or there is none.
-func TestLabKilledWhileDropping(t *testing.T) {
+func TestLabKilledWhileDropping(t *testing.T) { everywhere(t, testKilledWhileDropping) }
+
+func testKilledWhileDropping(t *testing.T, g ground) {
 	for _, last := range []fault{dropped, cut} {
 		for k := 1; ; k++ {
-			s := newSite(t)
-			dead, err := newTaker(s.mortal(host.SystemClock{}, ""), journal.Owner{Run: "a"}, nil).take(t.Context())
+			s := newSite(t, g)
+			dead, err := newTaker(s.mortal(host.SystemClock{}, nil), journal.Owner{Run: "a"}, nil).take(t.Context())
 			s.must(err)
 			w, err := dead.Open(t.Context(), "a")
 			s.must(err)
@@ -231,24 +225,23 @@ func TestLabKilledWhileDropping(t *testing.T) {
 			}
 			dead.stop()
 			<-dead.done
-			first, reached := 0, false
-			p := newProxy(t, s, func(n int) fault {
+			var first atomic.Int64
+			reached := false
+			p := s.line(s.T, func(n int) fault {
 				switch {
-				case first == 0 || n < first+k:
+				case first.Load() == 0 || n < int(first.Load())+k:
 					return none
-				case n == first+k:
+				case n == int(first.Load())+k:
 					reached = true
 					return last
 				}
 				return dropped
 			})
-			heir, err := newTaker(s.mortal(fakeClock(), p.address), journal.Owner{Run: "b"}, nil).take(t.Context())
+			heir, err := newTaker(s.mortal(fakeClock(), p), journal.Owner{Run: "b"}, nil).take(t.Context())
 			s.must(err)
 			heir.stop()
 			<-heir.done
-			p.mu.Lock()
-			first = p.n
-			p.mu.Unlock()
+			first.Store(int64(p.asked()))
 			err = heir.Drop(t.Context(), "a")
 			logs, e := s.machine().Logs(t.Context())
 			s.must(e)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/journal"
 )
 
@@ -24,13 +24,13 @@ func TestAssemble(t *testing.T) {
 		"1:a 2*a 4:x 5:y 6:z":  "damaged",
 		"1:a 2*a 4:x 5*abc 6:": "abc",
 	} {
-		var found []register.Record
+		var found []record.Record
 		for _, s := range strings.Fields(slots) {
 			head := `{}`
 			if s[1] == '*' {
 				head = `{"base":true}`
 			}
-			found = append(found, register.Record{Name: slotName("a", int64(s[0]-'0')), Data: []byte(head + "\n" + s[2:])})
+			found = append(found, record.Record{Name: slotName("a", int64(s[0]-'0')), Data: []byte(head + "\n" + s[2:])})
 		}
 		l, err := assemble(found)
 		got := "damaged"

@@ -3,7 +3,6 @@
 package home
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +22,7 @@ import (
 func (s *site) asleep(run string) (*lease, *hosttest.Clock) {
 	s.Helper()
 	clock := fakeClock()
-	l, err := newTaker(s.place(clock, host.SystemClock{}, ""), journal.Owner{Run: run}, nil).take(s.Context())
+	l, err := newTaker(s.place(clock, host.SystemClock{}, nil), journal.Owner{Run: run}, nil).take(s.Context())
 	s.must(err)
 	l.stop()
 	<-l.done
@@ -40,7 +39,7 @@ type taking struct {
 func (s *site) begin(run string, hear func(journal.Owner, int)) (*hosttest.Clock, chan taking) {
 	s.Helper()
 	clock := fakeClock()
-	t := newTaker(s.place(clock, host.SystemClock{}, ""), journal.Owner{Run: run}, hear)
+	t := newTaker(s.place(clock, host.SystemClock{}, nil), journal.Owner{Run: run}, hear)
 	out := make(chan taking, 1)
 	go func() {
 		l, err := t.take(s.Context())
@@ -52,7 +51,7 @@ func (s *site) begin(run string, hear func(journal.Owner, int)) (*hosttest.Clock
 // until lets time pass on a clock, at most so much, until the lease is taken.
 func (s *site) until(clock *hosttest.Clock, most time.Duration, out chan taking) (*lease, time.Duration) {
 	s.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for passed := time.Duration(0); passed <= most; passed += time.Second {
 		select {
@@ -78,10 +77,12 @@ func (s *site) lost(l *lease) {
 }
 
 // A holder that stands still is given up after 15 s; when it wakes it has lost, and writes nothing.
-func TestLabStale(t *testing.T) {
+func TestLabStale(t *testing.T) { everywhere(t, testStale) }
+
+func testStale(t *testing.T, g ground) {
 	for name, hear := range map[string]func(journal.Owner, int){"refused when held": nil, "in the queue": func(journal.Owner, int) {}} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
+			s := newSite(t, g)
 			old, _ := s.asleep("old")
 			w, err := old.Open(t.Context(), "old")
 			s.must(err)
@@ -110,8 +111,10 @@ func TestLabStale(t *testing.T) {
 }
 
 // What a lost holder writes before its successor opens the log is seen by that one.
-func TestLabLateAppendIsSeen(t *testing.T) {
-	s := newSite(t)
+func TestLabLateAppendIsSeen(t *testing.T) { everywhere(t, testLateAppendIsSeen) }
+
+func testLateAppendIsSeen(t *testing.T, g ground) {
+	s := newSite(t, g)
 	old, _ := s.asleep("old")
 	w, err := old.Open(t.Context(), "old")
 	s.must(err)
@@ -129,8 +132,10 @@ func TestLabLateAppendIsSeen(t *testing.T) {
 }
 
 // Between its last look and its renewal somebody else was: a holder that comes late has lost, and knows it.
-func TestLabLateRenewal(t *testing.T) {
-	s := newSite(t)
+func TestLabLateRenewal(t *testing.T) { everywhere(t, testLateRenewal) }
+
+func testLateRenewal(t *testing.T, g ground) {
+	s := newSite(t, g)
 	old, clock := s.asleep("old")
 	before := old.n
 	clock.Advance(tired - time.Second)
@@ -149,7 +154,7 @@ func TestLabLateRenewal(t *testing.T) {
 		t.Errorf("%d terms", len(v.terms))
 	}
 	// It has looked; another takes over and goes through terms, and removes those below; only then it renews.
-	other := s.place(host.SystemClock{}, host.SystemClock{}, "")
+	other := s.place(host.SystemClock{}, host.SystemClock{}, nil)
 	heir := sign{ID: "heir", Owner: journal.Owner{Run: "heir"}}
 	now := v
 	for range 3 {
@@ -168,17 +173,19 @@ func TestLabLateRenewal(t *testing.T) {
 }
 
 // Many who find the lease free, or its holder dead, take it at once: one has it.
-func TestLabManyTakers(t *testing.T) {
-	s := newSite(t)
-	for round := range 10 {
+func TestLabManyTakers(t *testing.T) { everywhere(t, testManyTakers) }
+
+func testManyTakers(t *testing.T, g ground) {
+	s := newSite(t, g)
+	for round := range 4 {
 		if round%2 == 1 {
-			if _, err := newTaker(s.mortal(host.SystemClock{}, ""), journal.Owner{Run: "dead"}, nil).take(t.Context()); err != nil {
+			if _, err := newTaker(s.mortal(host.SystemClock{}, nil), journal.Owner{Run: "dead"}, nil).take(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		out := make(chan taking, 8)
+		out := make(chan taking, 50)
 		for range cap(out) {
-			p := s.place(host.SystemClock{}, host.SystemClock{}, "")
+			p := s.place(host.SystemClock{}, host.SystemClock{}, nil)
 			go func() {
 				l, err := newTaker(p, journal.Owner{Run: "x"}, nil).take(t.Context())
 				out <- taking{l, err}
@@ -203,10 +210,12 @@ func TestLabManyTakers(t *testing.T) {
 }
 
 // A run that died in the queue holds up nobody: at once where that can be seen, else when it has stood still for 15 s.
-func TestLabDeadWaiter(t *testing.T) {
-	s := newSite(t)
+func TestLabDeadWaiter(t *testing.T) { everywhere(t, testDeadWaiter) }
+
+func testDeadWaiter(t *testing.T, g ground) {
+	s := newSite(t, g)
 	holder := s.take(s.machine(), "holder")
-	p := s.place(host.SystemClock{}, host.SystemClock{}, "")
+	p := s.place(host.SystemClock{}, host.SystemClock{}, nil)
 	p.here.PID = ended
 	gone := newTaker(p, journal.Owner{Run: "gone"}, func(journal.Owner, int) {})
 	s.must(gone.show(t.Context()))
@@ -230,13 +239,15 @@ func TestLabDeadWaiter(t *testing.T) {
 }
 
 // A holder on a machine that others cannot see into answers who asks at once. On both clocks no time passes.
-func TestLabAsked(t *testing.T) {
-	s := newSite(t)
-	l, err := newTaker(s.place(fakeClock(), host.SystemClock{}, ""), journal.Owner{Run: "holder"}, nil).take(t.Context())
+func TestLabAsked(t *testing.T) { everywhere(t, testAsked) }
+
+func testAsked(t *testing.T, g ground) {
+	s := newSite(t, g)
+	l, err := newTaker(s.place(fakeClock(), host.SystemClock{}, nil), journal.Owner{Run: "holder"}, nil).take(t.Context())
 	s.must(err)
 	defer l.Release()
 	for range 3 {
-		_, err := newTaker(s.place(fakeClock(), host.SystemClock{}, ""), journal.Owner{Run: "b"}, nil).take(t.Context())
+		_, err := newTaker(s.place(fakeClock(), host.SystemClock{}, nil), journal.Owner{Run: "b"}, nil).take(t.Context())
 		if held := (*journal.Held)(nil); !errors.As(err, &held) || held.By.Run != "holder" {
 			t.Errorf("%v", err)
 		}
@@ -245,8 +256,10 @@ func TestLabAsked(t *testing.T) {
 }
 
 // By the machine's clock: who does not renew is given up between 15 and 30 s later, and who does keeps the lease.
-func TestLabRealTime(t *testing.T) {
-	s := newSite(t)
+func TestLabRealTime(t *testing.T) { everywhere(t, testRealTime) }
+
+func testRealTime(t *testing.T, g ground) {
+	s := newSite(t, g)
 	old, _ := s.asleep("old")
 	begun := time.Now()
 	l := s.take(s.machine(), "heir")
@@ -261,8 +274,10 @@ func TestLabRealTime(t *testing.T) {
 }
 
 // Somebody prunes the engine's volumes during a run: the run goes on, and in the end everything is there.
-func TestLabPruned(t *testing.T) {
-	s := newSite(t)
+func TestLabPruned(t *testing.T) { everywhere(t, testPruned) }
+
+func testPruned(t *testing.T, g ground) {
+	s := newSite(t, g)
 	l := s.take(s.machine(), "a")
 	w, err := l.Open(t.Context(), "a")
 	s.must(err)
@@ -271,7 +286,7 @@ func TestLabPruned(t *testing.T) {
 	s.must(err)
 	l.(*lease).stop() // so that the run and not its keeper sees it
 	<-l.(*lease).done
-	s.wipe(context.Background())
+	s.wipe(t)
 	s.must(l.Check(t.Context()))
 	s.must(w.Append(t.Context(), note("a", "2"), true))
 	if got := s.texts(s.machine(), "a"); !slices.Equal(got, []string{"1", "2"}) {
@@ -285,12 +300,14 @@ func TestLabPruned(t *testing.T) {
 }
 
 // The stream of events breaks while a run waits: it listens again, and hears.
-func TestLabEventsBreak(t *testing.T) {
-	s := newSite(t)
+func TestLabEventsBreak(t *testing.T) { everywhere(t, testEventsBreak) }
+
+func testEventsBreak(t *testing.T, g ground) {
+	s := newSite(t, g)
 	l := s.take(s.machine(), "holder")
-	p := newProxy(t, s, func(int) fault { return none })
+	p := s.line(s.T, func(int) fault { return none })
 	out := make(chan taking, 1)
-	waiter := newTaker(s.place(fakeClock(), host.SystemClock{}, p.address), journal.Owner{Run: "w"}, func(journal.Owner, int) {})
+	waiter := newTaker(s.place(fakeClock(), host.SystemClock{}, p), journal.Owner{Run: "w"}, func(journal.Owner, int) {})
 	go func() {
 		got, err := waiter.take(t.Context())
 		out <- taking{got, err}
@@ -308,10 +325,12 @@ func TestLabEventsBreak(t *testing.T) {
 
 // The holder's process is killed while another run of its machine waits: that one has the lease at once. No time passes
 // on its clock.
-func TestLabHolderIsKilled(t *testing.T) {
+func TestLabHolderIsKilled(t *testing.T) { everywhere(t, testHolderIsKilled) }
+
+func testHolderIsKilled(t *testing.T, g ground) {
 	for name, hear := range map[string]func(journal.Owner, int){"refused when held": nil, "in the queue": func(journal.Owner, int) {}} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
+			s := newSite(t, g)
 			child := exec.Command("cat")
 			in, err := child.StdinPipe()
 			s.must(err)
@@ -319,7 +338,7 @@ func TestLabHolderIsKilled(t *testing.T) {
 			s.must(child.Start())
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child.Process.Pid))
 			s.must(err)
-			p := s.place(fakeClock(), host.SystemClock{}, "")
+			p := s.place(fakeClock(), host.SystemClock{}, nil)
 			p.here.PID = child.Process.Pid
 			p.here.Start, err = strconv.ParseUint(strings.Fields(string(stat))[21], 10, 64)
 			s.must(err)
@@ -327,8 +346,8 @@ func TestLabHolderIsKilled(t *testing.T) {
 			s.must(err)
 			l.stop()
 			<-l.done
-			proxied := newProxy(t, s, func(int) fault { return none })
-			heir := newTaker(s.place(fakeClock(), host.SystemClock{}, proxied.address), journal.Owner{Run: "heir"}, hear)
+			proxied := s.line(s.T, func(int) fault { return none })
+			heir := newTaker(s.place(fakeClock(), host.SystemClock{}, proxied), journal.Owner{Run: "heir"}, hear)
 			out := make(chan taking, 1)
 			go func() {
 				got, err := heir.take(t.Context())
@@ -345,8 +364,10 @@ func TestLabHolderIsKilled(t *testing.T) {
 }
 
 // What a deployment pays that changes nothing.
-func TestLabCost(t *testing.T) {
-	s := newSite(t)
+func TestLabCost(t *testing.T) { everywhere(t, testCost) }
+
+func testCost(t *testing.T, g ground) {
+	s := newSite(t, g)
 	var whole []time.Duration
 	h := s.machine()
 	_, err := h.Logs(t.Context())

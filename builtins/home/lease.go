@@ -80,8 +80,8 @@ func (l *lease) check(ctx context.Context) (view, error) {
 	return v, err
 }
 
-// mine holds that the lease is still this run's. One of which nothing is left was taken by nobody: somebody has pruned
-// the engine's volumes, and the run goes on and makes everything anew.
+// mine holds that the lease is still this run's. One of which nothing is left was taken by nobody: somebody has removed
+// all records, and the run goes on and makes everything anew.
 func (l *lease) mine(v view) error {
 	switch {
 	case v.top.n == 0 || v.top.ID == l.ID:
@@ -195,7 +195,7 @@ const farewell = 10 * time.Second
 func (l *lease) Release() error {
 	l.stop()
 	<-l.done
-	ctx, cancel := l.clock.Timeout(context.Background(), farewell, errors.New("the engine does not answer"))
+	ctx, cancel := l.clock.Timeout(context.Background(), farewell, l.deaf())
 	defer cancel()
 	if err := l.lock(ctx); err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package home keeps what journal.Home asks for, the lease, the undo logs and the hold of a Compose project, in the
-// engine that the project runs on: as records of a register, so that any machine that reaches the engine finds them. It
-// knows nothing of containers, and needs no file on the engine's host.
+// Package home keeps what journal.Home asks for, the lease, the undo logs and the hold of a target, as records of a
+// register with the target: so that any machine that reaches the target finds them. It knows nothing of what the target
+// is, and needs no file on any host.
 package home
 
 import (
@@ -12,27 +12,28 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/erlmcp/runner/builtins/compose/register"
-	"github.com/erlmcp/runner/builtins/docker/daemon"
-	"github.com/erlmcp/runner/builtins/stack"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/journal"
 )
 
-// Home is the home of a Compose project.
+// Home is the home of one target.
 type Home struct {
-	Pool    *daemon.Pool
-	Project stack.Project
+	Target string                                         // its id
+	Server string                                         // what people call that which has the records, such as "the Docker engine"
+	Open   func(context.Context) (record.Register, error) // reaches them
+	Host   *host.Host
 }
 
 var _ journal.Home = Home{}
 
-// place is a home whose engine has been reached.
+// place is a home that has been reached.
 type place struct {
-	reg    *register.Register
+	reg    record.Register
 	clock  host.Clock
 	target string
+	server string
 	here   where
 	procs  host.Procs
 	boot   string
@@ -62,16 +63,15 @@ func standpoint(boot string) where {
 }
 
 func (h Home) open(ctx context.Context) (place, error) {
-	engine, err := h.Pool.Open(ctx, h.Project.Engine)
-	if err != nil {
-		return place{}, err
-	}
-	around := h.Pool.Host
+	reg, err := h.Open(ctx)
 	return place{
-		reg:   &register.Register{Engine: engine.Client, Project: h.Project.Name, Clock: around.Clock},
-		clock: around.Clock, target: h.Project.Target(), here: standpoint(around.Boot), procs: around.Procs, boot: around.Boot,
-	}, nil
+		reg: reg, clock: h.Host.Clock, target: h.Target, server: h.Server,
+		here: standpoint(h.Host.Boot), procs: h.Host.Procs, boot: h.Host.Boot,
+	}, err
 }
+
+// deaf is the cause of an end for want of an answer.
+func (p place) deaf() error { return fmt.Errorf("%s does not answer", p.server) }
 
 // seen reports whether a process can be looked at from here.
 func (p place) seen(w where) bool { return w.Space != "" && w.Space == p.here.Space }

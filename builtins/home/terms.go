@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/journal"
 )
 
 // The lease is a row of numbered records, the terms. Who made the one with the highest number holds it, or nobody where
-// that says so. Holding on, taking over and giving back are one and the same: to make the next term, which the engine
+// that says so. Holding on, taking over and giving back are one and the same: to make the next term, which the register
 // lets one of all do who try. So a holder that comes late with its renewal and a taker that gave it up cannot both
 // succeed, however long either was asleep in between.
 //
@@ -29,6 +29,8 @@ const (
 	stale = 15 * time.Second
 	// retry is the pause behind a request that failed.
 	retry = time.Second
+	// parting is how long a run that has waited takes to remove what it has shown, at most.
+	parting = 3 * time.Second
 )
 
 const (
@@ -58,27 +60,27 @@ func (t term) held() bool { return t.n > 0 && t.ID != "" }
 type ticket struct {
 	sign
 	n, count int64
-	records  []register.Record
+	records  []record.Record
 }
 
 // before is the order of the queue.
 func (t ticket) before(o ticket) bool { return t.n < o.n || t.n == o.n && t.ID < o.ID }
 
-// view is what the engine has said about the lease.
+// view is what the register has said about the lease.
 type view struct {
 	top             term
-	terms           []register.Record // all of them, the highest last
-	tickets         []ticket          // in their order
-	asks            []register.Record // by those who want a sign of life
+	terms           []record.Record // all of them, the highest last
+	tickets         []ticket        // in their order
+	asks            []record.Record // by those who want a sign of life
 	asked, answered time.Time
 }
 
 func termName(n int64) string          { return fmt.Sprintf("%s%012d", termKind, n) }
 func ticketName(n, count int64) string { return fmt.Sprintf("%s%09d.%012d", ticketKind, n, count) }
 
-func (s sign) record(name string) register.Record {
+func (s sign) record(name string) record.Record {
 	b, _ := json.Marshal(s) // nothing in it can fail
-	return register.Record{Name: name, Data: b}
+	return record.Record{Name: name, Data: b}
 }
 
 // look asks for all that concerns the lease.
@@ -101,7 +103,7 @@ func (p place) look(ctx context.Context) (view, error) {
 		case scan(rec.Name, termKind+"%d", &n):
 			v.terms, v.top = append(v.terms, rec), term{s, n} // sorted by name, the highest comes last
 		case scan(rec.Name, ticketKind+"%d.%d", &n, &count):
-			v.queue(ticket{s, n, count, []register.Record{rec}})
+			v.queue(ticket{s, n, count, []record.Record{rec}})
 		}
 	}
 	return v, nil

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/erlmcp/runner/builtins/compose/register"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/journal"
 )
 
@@ -18,13 +18,13 @@ const holdKind = "hold."
 const maxHold = 64 << 10
 
 // held reads the hold, its number, and all records of holds.
-func (p place) held(ctx context.Context) (h *journal.Hold, n int64, all []register.Record, err error) {
+func (p place) held(ctx context.Context) (h *journal.Hold, n int64, all []record.Record, err error) {
 	if all, err = p.reg.List(ctx, holdKind); err != nil || len(all) == 0 {
 		return nil, 0, nil, err
 	}
 	top := all[len(all)-1]
 	if !scan(top.Name, holdKind+"%d", &n) || json.Unmarshal(top.Data, &h) != nil || h != nil && (h.Who == "" || h.Why == "" || h.Since.IsZero()) {
-		where := fmt.Sprintf("%s (the volume %s_runner.%s)", p.target, p.reg.Project, top.Name)
+		where := fmt.Sprintf("%s (%s)", p.target, p.reg.Where(top.Name))
 		return nil, n, all, &journal.Unreadable{Where: where, Why: errors.New("it does not say who, why and since when")}
 	}
 	return h, n, all, nil
@@ -63,7 +63,7 @@ func (h Home) SwapHold(ctx context.Context, was, now *journal.Hold) error {
 	if len(data) > maxHold {
 		return fmt.Errorf("cannot hold %s: the reason is too long", p.target)
 	}
-	rec := register.Record{Name: fmt.Sprintf("%s%012d", holdKind, n+1), Data: data}
+	rec := record.Record{Name: fmt.Sprintf("%s%012d", holdKind, n+1), Data: data}
 	won, err := p.reg.Put(ctx, rec)
 	if err != nil {
 		return err
