@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins"
+	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/builtins/home"
+	"github.com/erlmcp/runner/builtins/kube/connect"
+	kube "github.com/erlmcp/runner/builtins/kube/register"
 	"github.com/erlmcp/runner/builtins/project"
 	"github.com/erlmcp/runner/builtins/record"
 	secrets "github.com/erlmcp/runner/builtins/secret"
@@ -37,7 +40,8 @@ type surroundings struct {
 	host     *host.Host
 	families []builtin.Family
 	registry *op.Registry
-	engines  *daemon.Pool // for what lies with Compose projects
+	engines  *daemon.Pool  // for what lies with Compose projects
+	clusters *connect.Pool // and with what is on clusters
 	state    string
 	id       string
 }
@@ -66,7 +70,7 @@ func (p *program) surround(dir, state string) (*surroundings, error) {
 		Project: dir, Standard: scripts.FS, Scratch: filepath.Join(state, "scratch", s.id), Env: p.env, Boot: boot,
 	})
 	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Run: secrets.Program(s.host), Scrubber: &secret.Scrubber{}}
-	s.engines = daemon.NewPool(s.host)
+	s.engines, s.clusters = daemon.NewPool(s.host), connect.NewPool(s.host)
 	s.families = builtins.Families(s.host)
 	s.registry, err = builtins.Registry(s.families)
 	return s, err
@@ -126,6 +130,8 @@ func (s *surroundings) home(target any) (string, journal.Home, error) {
 		return root.Target(), root, nil
 	case stack.Project:
 		return t.Target(), composeHome(s.engines, t), nil
+	case cluster.Cluster:
+		return t.Target(), clusterHome(s.clusters, t), nil
 	}
 	return "", nil, fmt.Errorf("cannot take the lease of a %T: this runner knows no such target", target)
 }
@@ -138,6 +144,17 @@ func composeHome(engines *daemon.Pool, p stack.Project) home.Home {
 			return nil, err
 		}
 		return &register.Register{Engine: engine.Client, Project: p.Name, Clock: engines.Host.Clock}, nil
+	}}
+}
+
+// clusterHome is the home of a set of objects on a cluster: its state namespace.
+func clusterHome(clusters *connect.Pool, c cluster.Cluster) home.Home {
+	return home.Home{Target: c.Target(), Server: "the cluster", Host: clusters.Host, Open: func(ctx context.Context) (record.Register, error) {
+		conn, err := clusters.Open(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return kube.New(conn, c.State(), c.Name), nil
 	}}
 }
 

@@ -35,9 +35,7 @@ func (c *Conn) again(ctx context.Context, request func(context.Context) error) e
 	wait := firstWait
 	for {
 		err := c.once(all, request)
-		if err == nil || isStatus(err) {
-			c.answered.Store(true)
-		}
+		c.heard(err)
 		if err == nil || !passing(err) || all.Err() != nil {
 			return cause(ctx, err)
 		}
@@ -70,9 +68,12 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-func isStatus(err error) bool {
+// heard notes that the server is there, which what it refuses shows too.
+func (c *Conn) heard(err error) {
 	var status apierrors.APIStatus
-	return errors.As(err, &status)
+	if err == nil || errors.As(err, &status) {
+		c.answered.Store(true)
+	}
 }
 
 // passing reports an error that may be another one, or none, in a moment.
@@ -103,7 +104,9 @@ func IsRefusal(err error) bool {
 
 // Reach asks for the server's version, once: the error is why there is no way to it.
 func (c *Conn) Reach(ctx context.Context) error {
-	return c.once(ctx, func(ctx context.Context) error {
+	err := c.once(ctx, func(ctx context.Context) error {
 		return c.rest.Get().AbsPath("/version").MaxRetries(0).Do(ctx).Error()
 	})
+	c.heard(err)
+	return err
 }
