@@ -237,7 +237,10 @@ func (c container) running() Verdict {
 			return c.loops(*last)
 		}
 		return wait("runs, and the others wait for its end")
-	case last != nil && c.RestartCount > 0 && !c.pod.job:
+	case c.RestartCount > 0 && !c.pod.job:
+		if last == nil { // not every node tells
+			last = &corev1.ContainerStateTerminated{ExitCode: -1}
+		}
 		return c.loops(*last)
 	case c.Started != nil && !*c.Started && c.spec.StartupProbe != nil:
 		if e := c.unhealthy("startup"); e != nil {

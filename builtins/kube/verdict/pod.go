@@ -232,5 +232,9 @@ func (p pod) lacks(what string) Verdict {
 	if p.Making {
 		return suspect(ConfigMissing, retryBudget, "needs "+what+"; something of the set may be making it", "")
 	}
-	return doomed(ConfigMissing, "needs "+what, fmt.Sprintf("make it in the namespace %s, or correct the name in the pod's template", p.Namespace))
+	hint := "make it in the namespace %s, or correct the name in the pod's template"
+	if strings.HasPrefix(what, "the key ") {
+		hint = "add the key in the namespace %s, or correct its name in the pod's template"
+	}
+	return doomed(ConfigMissing, "needs "+what, fmt.Sprintf(hint, p.Namespace))
 }
