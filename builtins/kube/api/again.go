@@ -26,8 +26,8 @@ var ErrNoAnswer = errors.New("the API server does not answer")
 // again makes a request, and again when the connection or the server failed or it asked to come later: not when it was
 // understood and refused. Each request here can be made twice. A server that has answered before is waited for.
 func (c *Conn) again(ctx context.Context, request func(context.Context) error) error {
-	long := patience
-	if !c.answered.Load() {
+	long, known := patience, c.answered.Load()
+	if !known {
 		long = curiosity
 	}
 	all, cancel := c.Clock.Timeout(ctx, long, ErrNoAnswer)
@@ -45,6 +45,9 @@ func (c *Conn) again(ctx context.Context, request func(context.Context) error) e
 		}
 		if c.Clock.Sleep(all, pause) != nil {
 			return cause(ctx, err)
+		}
+		if !known && c.answered.Load() { // it is there
+			return c.again(ctx, request)
 		}
 		wait = min(2*wait, longWait)
 	}
