@@ -18,10 +18,10 @@ import (
 )
 
 // clustered is the standard manifests as a project without files of its own has them.
-func clustered(t *testing.T, manifests ...string) *manifest.Set {
+func clustered(t *testing.T) *manifest.Set {
 	t.Helper()
 	h := &host.Host{Files: host.OS{}, Project: t.TempDir(), Standard: scripts.FS, Secrets: &secret.Vault{Scrubber: &secret.Scrubber{}}}
-	set, err := manifest.Load(t.Context(), h, cluster.Cluster{Namespace: "erlmcp", Name: "erlmcp", Context: "any", Manifests: manifests}, manifest.Overrides{})
+	set, err := manifest.Load(t.Context(), h, cluster.Cluster{Namespace: "erlmcp", Name: "erlmcp", Context: "any", Manifests: []string{"k8s"}}, manifest.Overrides{})
 	if err != nil {
 		t.Fatal(err)
 	}

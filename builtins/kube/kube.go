@@ -25,15 +25,16 @@ type Kubernetes struct {
 func Family(h *host.Host, pool *connect.Pool) builtin.Family {
 	d := &Kubernetes{Pool: pool, Host: h}
 	return builtin.NewFamily("kube", "Deploys to Kubernetes, and tells why something is not live.",
+		builtin.Value(manifest.Secret{Versioned: true}),
+		builtin.Value(manifest.Configmap{Versioned: true}),
+		op.Read(d, Manifests{}),
+		op.Read(d, Check{}),
 		op.Read(d, Diff{}),
 	)
 }
 
 // wanted is what the manifests of a target ask for.
 func (d *Kubernetes) wanted(ctx context.Context, at place, c cluster.Cluster, extra manifest.Overrides) ([]reconcile.Want, error) {
-	if len(c.Secrets) > 0 {
-		extra.Objects = append(extra.Objects, manifest.Secret{Name: c.Name + "-secrets", Data: c.Secrets})
-	}
 	set, err := manifest.Load(ctx, d.Host, c, extra)
 	if err != nil {
 		return nil, err

@@ -17,9 +17,12 @@ import (
 // maxText is the size of a file that is read at most.
 const maxText = 8 << 20
 
-// over is the files that an entry of a target's manifests is read from. Where the project has nothing of that name and
-// there is a standard one, the standard files lie under the project. A folder of the project is never mixed with a
-// standard one: what another application needs would be deployed with it.
+// usual is the folder of a target that names no manifests.
+const usual = "k8s"
+
+// over is the files that a name means. Where the project has nothing of that name and there is a standard one, the
+// standard files lie under the project. A folder of the project is never mixed with a standard one: what another
+// application needs would be deployed with it.
 func over(h *host.Host, path string) host.FS {
 	if _, own := h.Files.Stat(path); h.Standard == nil || !absent(own) {
 		return h.Files
@@ -31,6 +34,9 @@ func over(h *host.Host, path string) host.FS {
 func (l *loading) entry(name string) {
 	path := l.h.Abs(name)
 	files := over(l.h, path)
+	if len(l.c.Manifests) == 0 {
+		files = l.h.Files // those of the standard are asked for by name
+	}
 	info, err := files.Stat(path)
 	switch {
 	case err != nil:
@@ -89,6 +95,9 @@ func (l *loading) noEntry(name string, err error) Mistake {
 	}
 	m.Text += builtin.DidYouMean(filepath.Base(name), beside)
 	m.Hint = "manifests = in cluster(...) names the files and folders"
+	if l.h.Standard != nil && len(l.c.Manifests) == 0 {
+		m.Hint += "; those that come with runner too: manifests = [\"k8s\"]"
+	}
 	return m
 }
 

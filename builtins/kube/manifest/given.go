@@ -69,23 +69,22 @@ func (l *loading) given(ctx context.Context, all []Given) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", called, err)
 		}
-		l.files = append(l.files, called)
+		l.scripted = append(l.scripted, called)
 		l.add(&Object{Object: &api.Object{Object: fields}, File: called})
 	}
 	return nil
 }
 
-// secrets adds the Secret of a target's secrets, where the manifests refer to it.
+// secrets adds the Secret of a target's secrets, where the manifests name it.
 func (l *loading) secrets(ctx context.Context) error {
-	name := l.c.Name + "-secrets"
+	name, named := l.c.Name+"-secrets", false
 	for _, o := range l.objects {
-		for _, m := range mentions(o) {
-			if m.kind == "Secret" && m.name() == name && len(l.c.Secrets) > 0 {
-				return l.given(ctx, []Given{Secret{Name: name, Data: l.c.Secrets, Versioned: true}})
-			}
-		}
+		texts(o.Object.Object, nil, func(_ []string, text string) { named = named || text == name })
 	}
-	return nil
+	if !named || len(l.c.Secrets) == 0 {
+		return nil
+	}
+	return l.given(ctx, []Given{Secret{Name: name, Data: l.c.Secrets, Versioned: true}})
 }
 
 func (s Secret) object(ctx context.Context, h *host.Host) (map[string]any, string, error) {

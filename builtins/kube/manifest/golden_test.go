@@ -85,7 +85,7 @@ func find(t *testing.T, file, text string) map[int][]Mistake {
 		}
 		all = l.warnings
 	}
-	sortMistakes(l.files, all)
+	l.order(all)
 	for _, m := range slices.Compact(all) {
 		if m.File != name || m.Line == 0 {
 			t.Errorf("it has no place: %v", m)

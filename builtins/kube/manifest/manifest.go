@@ -96,7 +96,7 @@ func Load(ctx context.Context, h *host.Host, c cluster.Cluster, extra Overrides)
 
 func manifestsOf(c cluster.Cluster) []string {
 	if len(c.Manifests) == 0 {
-		return []string{"k8s"}
+		return []string{usual}
 	}
 	return c.Manifests
 }
@@ -107,6 +107,7 @@ type loading struct {
 	c        cluster.Cluster
 	kinds    *kinds
 	files    []string
+	scripted []string // what the script calls the objects that lie in no file
 	objects  []*Object
 	mistakes []Mistake
 	warnings []Mistake
@@ -146,7 +147,7 @@ func (l *loading) set() (*Set, error) {
 		}
 	}
 	slices.Sort(s.Images)
-	sortMistakes(l.files, l.warnings)
+	l.order(l.warnings)
 	for _, w := range l.warnings {
 		s.Warnings = append(s.Warnings, w.line())
 	}

@@ -268,21 +268,36 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// The standard manifests are those of a project that has none of that name, and are never mixed with its own.
+// The standard manifests are those of a project that names them and has none of that name; they are never mixed with its
+// own, nor taken by one that names nothing.
 func TestStandard(t *testing.T) {
 	standard := fstest.MapFS{"k8s/web.yaml": {Data: []byte(app)}}
+	own := map[string]string{"k8s/z.json": rest}
 	for name, at := range map[string]struct {
 		files map[string]string
+		named []string
 		want  int
-	}{"none": {nil, 5}, "own": {map[string]string{"k8s/z.json": rest}, 1}} {
-		h := hostAt(write(t, at.files))
-		h.Standard = standard
-		s, err := Load(t.Context(), h, shop(), Overrides{})
+	}{
+		"folder":    {nil, []string{"k8s"}, 5},
+		"file":      {own, []string{"k8s/web.yaml"}, 5},
+		"both":      {own, []string{"k8s/web.yaml", "k8s/z.json"}, 6},
+		"own":       {own, []string{"k8s"}, 1},
+		"own usual": {own, nil, 1},
+	} {
+		h, c := hostAt(write(t, at.files)), shop()
+		h.Standard, c.Manifests = standard, at.named
+		s, err := Load(t.Context(), h, c, Overrides{})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatal(name, err)
 		}
 		if len(s.Objects) != at.want {
 			t.Errorf("%s: %q", name, titles(s))
 		}
+	}
+	h := hostAt(write(t, nil))
+	h.Standard = standard
+	_, err := Load(t.Context(), h, shop(), Overrides{})
+	if got := mistakes(t, err); len(got) != 1 || !strings.Contains(got[0], `manifests = ["k8s"]`) {
+		t.Errorf("%q", got)
 	}
 }

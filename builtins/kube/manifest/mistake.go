@@ -94,7 +94,7 @@ func (e one) Error() string {
 func (e one) Unwrap() error { return e.Invalid }
 
 func (l *loading) invalid() error {
-	sortMistakes(l.files, l.mistakes)
+	l.order(l.mistakes)
 	e := &Invalid{Name: l.c.Name, Mistakes: slices.Compact(l.mistakes)}
 	if len(e.Mistakes) == 1 {
 		return hinted(one{e}, e.Mistakes[0].Hint)
@@ -102,8 +102,9 @@ func (l *loading) invalid() error {
 	return e
 }
 
-// sortMistakes brings mistakes into the order of their places.
-func sortMistakes(files []string, all []Mistake) {
+// order brings mistakes into the order of their places.
+func (l *loading) order(all []Mistake) {
+	files := slices.Concat(l.files, l.scripted)
 	rank := func(m Mistake) int { return slices.Index(files, m.File) }
 	slices.SortStableFunc(all, func(a, b Mistake) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Text, b.Text))

@@ -8,8 +8,8 @@ import (
 	"github.com/erlmcp/runner/runtime/builtin"
 )
 
-// order is the order of kinds in a stage: what others refer to first. It is what people see; nothing waits by it.
-const order = "Namespace CustomResourceDefinition PriorityClass RuntimeClass StorageClass IngressClass ResourceQuota LimitRange NetworkPolicy ServiceAccount " +
+// sequence is the order of kinds in a stage: what others refer to first. It is what people see; nothing waits by it.
+const sequence = "Namespace CustomResourceDefinition PriorityClass RuntimeClass StorageClass IngressClass ResourceQuota LimitRange NetworkPolicy ServiceAccount " +
 	"Secret ConfigMap PersistentVolume PersistentVolumeClaim ClusterRole ClusterRoleBinding Role RoleBinding Service PodDisruptionBudget " +
 	"DaemonSet Pod ReplicationController ReplicaSet Deployment StatefulSet Job CronJob HorizontalPodAutoscaler Ingress APIService " +
 	"MutatingWebhookConfiguration ValidatingWebhookConfiguration"
@@ -36,7 +36,7 @@ func (l *loading) stages() {
 
 // sort orders the objects.
 func (l *loading) sort() {
-	kinds := strings.Fields(order)
+	kinds := strings.Fields(sequence)
 	rank := func(o *Object) int {
 		if i := slices.Index(kinds, o.GetKind()); i >= 0 {
 			return i
