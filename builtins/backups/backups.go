@@ -68,7 +68,7 @@ func (l List) Summary() string { return "list the backups of " + l.Root }
 
 // Do implements op.Op.
 func (l List) Do(ctx context.Context, h *host.Host) ([]Backup, error) {
-	all, err := whole(ctx, layout.At(h, l.Root))
+	all, err := listed(ctx, layout.At(h, l.Root), false)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the backups of %s: %w", l.Root, err)
 	}
@@ -79,9 +79,9 @@ func (l List) Do(ctx context.Context, h *host.Host) ([]Backup, error) {
 	return out, nil
 }
 
-// whole lists the backups, and says which are damaged.
-func whole(ctx context.Context, r layout.Root) ([]layout.Backup, error) {
-	all, damaged, _, err := r.AllBackups()
+// listed are the backups, in brief or with their entries. It says which are damaged.
+func listed(ctx context.Context, r layout.Root, brief bool) ([]layout.Backup, error) {
+	all, damaged, _, err := r.AllBackups(brief)
 	out := op.Output(ctx)
 	defer out.Close()
 	for _, d := range damaged {

@@ -93,7 +93,7 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 	if err != nil || id == "" {
 		return nil, err
 	}
-	rel, m, err := r.Read(id)
+	rel, m, err := r.ReadFiles(id)
 	if err != nil {
 		return nil, err
 	}

@@ -311,7 +311,7 @@ func TestPowerLoss(t *testing.T) {
 		v.Crash()
 		same(t, form+" after the crash", whole(), want)
 		s.must(s.verify(b.Name))
-		_, m, err := layout.At(s.h, s.root).Read(rel.ID)
+		_, m, err := layout.At(s.h, s.root).ReadFiles(rel.ID)
 		if err != nil || len(m.Files) != 8 {
 			t.Errorf("%s: %d files, %v", form, len(m.Files), err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ func (f Find) Do(ctx context.Context, h *host.Host) (Backup, error) {
 		b, err := f.named(r)
 		return shown(b), err
 	}
-	all, err := whole(ctx, r)
+	all, err := listed(ctx, r, true)
 	if err != nil {
 		return Backup{}, fmt.Errorf("cannot find a backup of %s: %w", r.Path, err)
 	}
@@ -62,7 +63,8 @@ func (f Find) Do(ctx context.Context, h *host.Host) (Backup, error) {
 		return Backup{}, fmt.Errorf("cannot find a backup of %s: %w", r.Path, err)
 	}
 	if b, ok := back(all, live); ok {
-		return shown(b), nil
+		b, _, err := r.OpenBackup(filepath.Base(b.Path))
+		return shown(b), err
 	}
 	why := "none of the %d there is good and differs from what serves"
 	if len(all) == 0 {
@@ -97,7 +99,7 @@ func (f Find) named(r layout.Root) (layout.Backup, error) {
 	if !errors.Is(err, errNone) {
 		return b, err
 	}
-	all, _, _, err := r.AllBackups()
+	all, err := r.BriefBackups()
 	if err != nil {
 		return layout.Backup{}, err
 	}
@@ -107,13 +109,15 @@ func (f Find) named(r layout.Root) (layout.Backup, error) {
 			of = append(of, b)
 		}
 	}
-	for _, b := range slices.Backward(of) {
-		if b.Good {
-			return b, nil
-		}
-	}
 	if len(of) > 0 {
-		return of[len(of)-1], nil
+		chosen := of[len(of)-1]
+		for _, b := range of {
+			if b.Good {
+				chosen = b
+			}
+		}
+		b, _, err := r.OpenBackup(filepath.Base(chosen.Path))
+		return b, err
 	}
 	var rels []layout.Release
 	if f.Releases {

@@ -61,7 +61,7 @@ func (p Prune) Difference(ctx context.Context, h *host.Host) ([]string, error) {
 }
 
 func (p Prune) old(ctx context.Context, r layout.Root) ([]layout.Backup, error) {
-	all, err := whole(ctx, r)
+	all, err := listed(ctx, r, true)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func remove(f host.FS, dir string, b layout.Backup) error {
 
 // sweep deletes what killed runs left half made or half deleted.
 func (p Prune) sweep(ctx context.Context, r layout.Root, dir string) error {
-	_, _, others, err := r.AllBackups()
+	_, _, others, err := r.AllBackups(true)
 	if err != nil || len(others) == 0 {
 		return err
 	}

@@ -190,19 +190,15 @@ func (r Root) openBackup(file string, brief bool) (Backup, bool, error) {
 	return b, is, err
 }
 
-// AllBackups lists the backups, newest last, those whose manifest cannot be read by their error, and what else lies
-// among them. Links are something else.
-func (r Root) AllBackups() (all []Backup, damaged []error, others []string, err error) {
-	return r.allBackups(false)
-}
-
-// BriefBackups lists the backups as AllBackups does, without their entries.
+// BriefBackups lists the backups, newest last, without their entries.
 func (r Root) BriefBackups() ([]Backup, error) {
-	all, _, _, err := r.allBackups(true)
+	all, _, _, err := r.AllBackups(true)
 	return all, err
 }
 
-func (r Root) allBackups(brief bool) (all []Backup, damaged []error, others []string, err error) {
+// AllBackups lists the backups, newest last, those whose manifest cannot be read by their error, and what else lies
+// among them. Links are something else. In brief, it leaves out the entries, which are nearly all of a manifest.
+func (r Root) AllBackups(brief bool) (all []Backup, damaged []error, others []string, err error) {
 	dir, err := r.Backups()
 	if err != nil {
 		return nil, nil, nil, err

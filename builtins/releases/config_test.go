@@ -28,7 +28,7 @@ func TestInstallAConfig(t *testing.T) {
 	if err != nil || info.Mode() != 0o640 {
 		t.Errorf("%v, %v", info, err)
 	}
-	read, m, err := at(s.h, s.root).Read("000001")
+	read, m, err := at(s.h, s.root).ReadFiles("000001")
 	if err != nil || read.Config != want || len(m.Files) != 3 || m.Files[2].SHA256 != want {
 		t.Errorf("the manifest is %+v, %v", m, err)
 	}

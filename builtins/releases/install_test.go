@@ -44,9 +44,29 @@ func TestInstallAFolder(t *testing.T) {
 	if got := s.tree("releases"); slices.ContainsFunc(got, func(n string) bool { return strings.HasPrefix(n, ".new") }) {
 		t.Errorf("left: %q", got)
 	}
-	_, m, err := at(s.h, s.root).Read("000001")
+	_, m, err := at(s.h, s.root).ReadFiles("000001")
 	if err != nil || m.Key != "r/1" || len(m.Files) != 5 || m.Files[1].Path != "bin/app" || m.Files[1].SHA256 == "" || m.Files[4].Link != "etc/a" {
 		t.Errorf("manifest %+v, %v", m, err)
+	}
+}
+
+// A release is read without its files as it is with them, whatever its version is called; one that is cut off is not read.
+func TestReadInBrief(t *testing.T) {
+	s := newSite(t)
+	rel := s.install(s.folder(`1","files":[`, map[string]string{"bin/app": "x"}))
+	brief, m, err := at(s.h, s.root).Read(rel.ID)
+	s.must(err)
+	full, files, err := at(s.h, s.root).ReadFiles(rel.ID)
+	s.must(err)
+	if brief != full || m.Key != files.Key || m.Files != nil || len(files.Files) != 2 || brief.Version != rel.Version {
+		t.Errorf("in brief %+v, %+v, want %+v, %+v", brief, m, full, files)
+	}
+	name := at(s.h, s.root).Manifest(rel.ID)
+	b, err := os.ReadFile(name)
+	s.must(err)
+	s.must(os.WriteFile(name, b[:len(b)-20], 0o644))
+	if _, _, err := at(s.h, s.root).Read(rel.ID); err == nil || !strings.Contains(err.Error(), "cannot read release 000001") {
+		t.Errorf("cut off: %v", err)
 	}
 }
 

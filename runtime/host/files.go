@@ -207,29 +207,3 @@ func MkdirAll(f FS, name string, perm fs.FileMode) error {
 	}
 	return f.SyncDir(parent)
 }
-
-// RemoveAll removes a tree. It removes links, never what they point to. What is not there is no error.
-func RemoveAll(f FS, name string) error {
-	info, err := f.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		entries, err := f.ReadDir(name)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if err := RemoveAll(f, filepath.Join(name, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	if err := f.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,6 +59,78 @@ func TestRemoveAllFollowsNoLink(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(dir, "tree")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("still there: %v", err)
 	}
+}
+
+// A large tree goes as a small one does, many files at a time; one that stays is an error, and the others are gone.
+func TestRemoveAllOfMany(t *testing.T) {
+	dir := t.TempDir()
+	os.MkdirAll(filepath.Join(dir, "keep"), 0o755)
+	os.WriteFile(filepath.Join(dir, "keep/f"), nil, 0o600)
+	tree := filepath.Join(dir, "tree")
+	for i := range 300 {
+		name := filepath.Join(tree, fmt.Sprintf("a%d/b%d/f%d", i%3, i%20, i))
+		os.MkdirAll(filepath.Dir(name), 0o755)
+		os.WriteFile(name, nil, 0o600)
+		os.Symlink(filepath.Join(dir, "keep"), name+".link")
+	}
+	err := RemoveAll(stubborn{name: filepath.Join(tree, "a1/b1/f1")}, tree)
+	if !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("one that stays: %v", err)
+	}
+	left, _ := filepath.Glob(filepath.Join(tree, "*/*/*"))
+	if len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+	if err := RemoveAll(OS{}, tree); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(tree); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("still there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "keep/f")); err != nil {
+		t.Error("removed through a link")
+	}
+}
+
+// stubborn is a file system that keeps a file.
+type stubborn struct {
+	OS
+	name string
+}
+
+func (s stubborn) Remove(name string) error {
+	if name == s.name {
+		return fs.ErrPermission
+	}
+	return s.OS.Remove(name)
+}
+
+// Where a link has taken the place of a folder since that was listed, the link is removed.
+func TestRemoveAllMeetsANewLink(t *testing.T) {
+	dir := t.TempDir()
+	os.MkdirAll(filepath.Join(dir, "keep"), 0o755)
+	os.WriteFile(filepath.Join(dir, "keep/f"), nil, 0o600)
+	os.MkdirAll(filepath.Join(dir, "tree/d"), 0o755)
+	if err := RemoveAll(swapped{dir: filepath.Join(dir, "tree"), to: filepath.Join(dir, "keep")}, filepath.Join(dir, "tree")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "keep/f")); err != nil {
+		t.Error("removed through a link")
+	}
+}
+
+// swapped is a file system in which the folder d of a folder becomes a link once it was listed.
+type swapped struct {
+	OS
+	dir, to string
+}
+
+func (s swapped) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := s.OS.ReadDir(name)
+	if d := filepath.Join(s.dir, "d"); name == s.dir {
+		err = errors.Join(err, os.Remove(d), os.Symlink(s.to, d))
+	}
+	return entries, err
 }
 
 func TestMkdirAll(t *testing.T) {
