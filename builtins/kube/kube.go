@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"time"
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/connect"
@@ -24,12 +25,22 @@ type Kubernetes struct {
 // Family is what scripts see as kube.
 func Family(h *host.Host, pool *connect.Pool) builtin.Family {
 	d := &Kubernetes{Pool: pool, Host: h}
+	rollout := op.Duration(10 * time.Minute)
 	return builtin.NewFamily("kube", "Deploys to Kubernetes, and tells why something is not live.",
 		builtin.Value(manifest.Secret{Versioned: true}),
 		builtin.Value(manifest.Configmap{Versioned: true}),
 		op.Read(d, Manifests{}),
 		op.Read(d, Check{}),
 		op.Read(d, Diff{}),
+		op.Change(d, Apply{Timeout: rollout}),
+		op.Change(d, Rollback{Timeout: rollout}),
+		op.Undo(d, Restore{}),
+		op.Change(d, Accept{}),
+		op.Undo(d, Forget{}),
+		op.Watch(d, History{}),
+		op.Watch(d, Find{}),
+		op.Ask(d, Forward{}),
+		op.Final(d, Prune{Keep: 5}, "removed objects cannot be brought back"),
 	)
 }
 

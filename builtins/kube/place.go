@@ -6,6 +6,8 @@ import (
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
+	"github.com/erlmcp/runner/builtins/kube/register"
+	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -13,6 +15,7 @@ import (
 type place struct {
 	conn *api.Conn
 	set  reconcile.Set
+	reg  record.Register
 }
 
 func (d *Kubernetes) at(ctx context.Context, c cluster.Cluster) (place, error) {
@@ -23,10 +26,20 @@ func (d *Kubernetes) at(ctx context.Context, c cluster.Cluster) (place, error) {
 	return placeOf(conn, c), nil
 }
 
+// again is the place of a target as an undo log names it.
+func (d *Kubernetes) again(ctx context.Context, c cluster.Cluster) (place, error) {
+	conn, err := d.Pool.Again(ctx, c)
+	if err != nil {
+		return place{}, err
+	}
+	return placeOf(conn, c), nil
+}
+
 func placeOf(conn *api.Conn, c cluster.Cluster) place {
 	return place{
 		conn: conn,
 		set:  reconcile.Set{Name: c.Name, Namespace: c.Namespace, State: c.State()},
+		reg:  register.New(conn, c.State(), c.Name),
 	}
 }
 

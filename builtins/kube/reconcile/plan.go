@@ -72,6 +72,7 @@ func NewPlan(set Set, wants []Want, seen *Seen) *Plan {
 			act.Kind, act.Cause = Adopt, "it is there, and was never applied by runner"
 		case known && kept.Asked == act.asked && kept.Owned == digest(owned(live, api.Manager)) && live.GetDeletionTimestamp() == nil:
 			stay := applied(live)
+			stay.Unchanged = true
 			p.Stay = append(p.Stay, stay)
 			p.kept = append(p.kept, kept)
 			continue

@@ -10,8 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/erlmcp/runner/builtins/kube/api"
 )
 
@@ -89,15 +87,14 @@ func order(a, b api.Ref) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Group, b.Group))
 }
 
-// Applied is an object as it was after an act.
+// Applied is an object as the server has it behind an act, or as it was found where nothing had to be done.
 type Applied struct {
 	api.Ref
-	UID        types.UID
-	Generation int64
-	Version    string // its resource version
-	Owned      string // the digest of what runner owns of it
+	Object    *api.Object
+	Unchanged bool
+	Owned     string // the digest of what runner owns of it
 }
 
 func applied(o *api.Object) Applied {
-	return Applied{Ref: api.RefOf(o), UID: o.GetUID(), Generation: o.GetGeneration(), Version: o.GetResourceVersion(), Owned: digest(owned(o, api.Manager))}
+	return Applied{Ref: api.RefOf(o), Object: o, Owned: digest(owned(o, api.Manager))}
 }
