@@ -69,6 +69,7 @@ type acting struct {
 	mu   sync.Mutex
 	kept []Kept
 	done []Applied
+	stop error // of a step at which the op is stopped
 }
 
 // announce writes an inventory that names all that may be there from now on.
@@ -108,19 +109,9 @@ func (a *acting) stage(ctx context.Context, stage int) ([]Applied, error) {
 			continue
 		}
 		g.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
+			if ctx.Err() == nil && !a.stopped() {
+				bad[i] = a.note(ctx, act, a.perform)
 			}
-			o, err := a.perform(ctx, act)
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			if err == nil {
-				done := applied(o)
-				a.done = append(a.done, done)
-				a.kept = append(a.kept, Kept{Ref: act.Ref, Asked: act.asked, Owned: done.Owned})
-				err = op.Half(ctx, "applied "+act.Ref.String())
-			}
-			bad[i] = err
 			return nil
 		})
 	}
@@ -129,6 +120,41 @@ func (a *acting) stage(ctx context.Context, stage int) ([]Applied, error) {
 		return nil, context.Cause(ctx)
 	}
 	return slices.Clone(a.done[before:]), errors.Join(bad...)
+}
+
+// note does one act, and remembers what became of it.
+func (a *acting) note(ctx context.Context, act Act, do func(context.Context, Act) (*api.Object, error)) error {
+	o, err := do(ctx, act)
+	if err != nil {
+		return err
+	}
+	done := applied(o)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done = append(a.done, done)
+	a.kept = append(a.kept, Kept{Ref: act.Ref, Asked: act.asked, Owned: done.Owned})
+	return a.half(ctx, "applied "+act.Ref.String())
+}
+
+// half marks a durable step. Behind one at which the op is stopped there is none. It wants the lock.
+func (a *acting) half(ctx context.Context, step string) error {
+	if a.stop == nil {
+		a.stop = op.Half(ctx, step)
+		return a.stop
+	}
+	return nil
+}
+
+func (a *acting) step(ctx context.Context, step string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.half(ctx, step)
+}
+
+func (a *acting) stopped() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stop != nil
 }
 
 // perform does one act.
@@ -205,7 +231,7 @@ func (a *acting) migrate(ctx context.Context, act Act) error {
 	if _, err = a.conn.Patch(ctx, act.Ref, types.JSONPatchType, patch); err != nil {
 		return err
 	}
-	return op.Half(ctx, "taken over "+act.Ref.String())
+	return a.step(ctx, "taken over "+act.Ref.String())
 }
 
 // handOver makes another manager of runner's the owner of a workload's count, so that the count stays when runner gives
@@ -228,7 +254,7 @@ func (a *acting) anew(ctx context.Context, act Act) (*api.Object, error) {
 	if err := remove(ctx, a.conn, act.Live); err != nil {
 		return nil, err
 	}
-	if err := op.Half(ctx, "removed "+act.Ref.String()); err != nil {
+	if err := a.step(ctx, "removed "+act.Ref.String()); err != nil {
 		return nil, err
 	}
 	return a.apply(ctx, act, true)
