@@ -51,6 +51,7 @@ var builtIn = map[string]string{
 	"networking.k8s.io":         "Ingress=ingresses NetworkPolicy=networkpolicies IngressClass=/ingressclasses",
 	"rbac.authorization.k8s.io": "Role=roles RoleBinding=rolebindings ClusterRole=/clusterroles ClusterRoleBinding=/clusterrolebindings",
 	"coordination.k8s.io":       "Lease=leases",
+	"authorization.k8s.io":      "SelfSubjectRulesReview=/selfsubjectrulesreviews SelfSubjectAccessReview=/selfsubjectaccessreviews",
 	"discovery.k8s.io":          "EndpointSlice=endpointslices",
 	"storage.k8s.io":            "StorageClass=/storageclasses CSIDriver=/csidrivers",
 	"scheduling.k8s.io":         "PriorityClass=/priorityclasses",

@@ -12,6 +12,7 @@ import (
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
 	"go.yaml.in/yaml/v4"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // maxText is the size of a file that is read at most.
@@ -126,6 +127,9 @@ func (l *loading) file(files host.FS, path string) {
 	}
 }
 
+// local is the annotation of what lies among manifests and is no part of what is deployed; kustomize and kpt know it.
+const local = "config.kubernetes.io/local-config"
+
 // document takes the object of a document, or those of a list.
 func (l *loading) document(file string, node *yaml.Node, value any) {
 	fields, ok := value.(map[string]any)
@@ -137,6 +141,9 @@ func (l *loading) document(file string, node *yaml.Node, value any) {
 	items, list := fields["items"].([]any)
 	_, nodes := child(node, "items")
 	if !strings.HasSuffix(kind, "List") || !list && fields["items"] != nil {
+		if at, _, _ := unstructured.NestedString(fields, "metadata", "annotations", local); at == "true" {
+			return
+		}
 		l.add(&Object{Object: &api.Object{Object: fields}, File: file, Line: node.Line, src: &source{node}})
 		return
 	}
