@@ -26,9 +26,8 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// Families lists every family, working on one host.
-func Families(h *host.Host) []builtin.Family {
-	engines := daemon.NewPool(h)
+// Families lists every family, working on one host, with the engines and clusters of pools.
+func Families(h *host.Host, engines *daemon.Pool, clusters *connect.Pool) []builtin.Family {
 	return []builtin.Family{
 		backups.Family(h),
 		build.Family(h),
@@ -39,7 +38,7 @@ func Families(h *host.Host) []builtin.Family {
 		health.Family(h),
 		http.Family(h),
 		notify.Family(),
-		kube.Family(h, connect.NewPool(h)),
+		kube.Family(h, clusters),
 		machine.Family(h),
 		project.Family(),
 		releases.Family(h),

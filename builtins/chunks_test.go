@@ -24,7 +24,7 @@ var expectation = regexp.MustCompile(`### ("(?:[^"\\]|\\.)*")`)
 // says which error its line ends with, a text in it; a chunk without one ends well. No op is performed: these are the
 // errors of calls.
 func TestChunks(t *testing.T) {
-	for _, f := range Families(&host.Host{}) {
+	for _, f := range Families(&host.Host{}, nil, nil) {
 		files, err := filepath.Glob(filepath.Join(f.Name, "testdata", "*.star"))
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s has no chunks: %v", f.Name, err)
@@ -92,7 +92,7 @@ func perform(t *testing.T, src string) error {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	s, err := script.Open(t.Context(), p, "deploy.star", script.Options{Families: Families(&host.Host{})})
+	s, err := script.Open(t.Context(), p, "deploy.star", script.Options{Families: Families(&host.Host{}, nil, nil)})
 	if err != nil {
 		return err
 	}

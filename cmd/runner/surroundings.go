@@ -71,7 +71,7 @@ func (p *program) surround(dir, state string) (*surroundings, error) {
 	})
 	s.host.Secrets = &secret.Vault{Getenv: p.getenv, ReadFile: secretFile(s.host), Run: secrets.Program(s.host), Scrubber: &secret.Scrubber{}}
 	s.engines, s.clusters = daemon.NewPool(s.host), connect.NewPool(s.host)
-	s.families = builtins.Families(s.host)
+	s.families = builtins.Families(s.host, s.engines, s.clusters)
 	s.registry, err = builtins.Registry(s.families)
 	return s, err
 }
