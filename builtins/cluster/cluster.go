@@ -27,7 +27,7 @@ type Cluster struct {
 	Server         string            `json:"server,omitempty" doc:"The API server's address. Where a context is given too, it must lead there, else nothing is sent."`
 	CA             string            `json:"ca,omitempty" doc:"The file of the certificate authority that the server must be known by; the kubeconfig's when left out."`
 	InCluster      bool              `json:"in_cluster,omitempty" doc:"Whether runner runs in a pod of the cluster, as its service account."`
-	As             string            `json:"as,omitempty" doc:"The user to act as, where the credentials may impersonate it."`
+	AsUser         string            `json:"as_user,omitempty" doc:"The user to act as, where the credentials may impersonate it."`
 	AsGroups       []string          `json:"as_groups,omitempty" doc:"The groups to act as, beside the user."`
 	StateNamespace string            `json:"state_namespace,omitempty" doc:"The namespace that keeps the lease, undo logs and history; namespace when left out. It must be there before."`
 
@@ -65,8 +65,8 @@ func (c Cluster) Check() error {
 		return fmt.Errorf("in_cluster: a pod knows its own cluster; leave out context, kubeconfig and server")
 	case c.Server != "" && !strings.HasPrefix(c.Server, "https://"):
 		return fmt.Errorf("server: want an address such as https://10.0.0.1:6443, got %q", c.Server)
-	case len(c.AsGroups) > 0 && c.As == "":
-		return fmt.Errorf("as_groups: want as, the user, beside them")
+	case len(c.AsGroups) > 0 && c.AsUser == "":
+		return fmt.Errorf("as_groups: want as_user beside them")
 	}
 	switch c.AfterMigration {
 	case "", "stay", "undo":

@@ -136,7 +136,7 @@ func say(ctx context.Context, notes ...string) {
 
 // inverse puts back what is there.
 func (a aim) inverse(ctx context.Context, d *Kubernetes) (any, error) {
-	_, wants, seen, err := a.observe(ctx, d)
+	_, wants, seen, err := a.first(ctx, d)
 	if err != nil {
 		return nil, err
 	}

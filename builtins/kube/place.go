@@ -1,12 +1,14 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/builtins/kube/register"
+	"github.com/erlmcp/runner/builtins/kube/rights"
 	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -67,12 +69,38 @@ func (a aim) observe(ctx context.Context, d *Kubernetes) (place, []reconcile.Wan
 		return at, nil, nil, err
 	}
 	seen, err := reconcile.Observe(ctx, at.conn, at.set, wants)
+	return at, wants, seen, at.refused(ctx, wants, err)
+}
+
+// first is observe before anything changes: a right that is missing is no surprise halfway.
+func (a aim) first(ctx context.Context, d *Kubernetes) (place, []reconcile.Want, *reconcile.Seen, error) {
+	at, wants, seen, err := a.observe(ctx, d)
+	if err == nil {
+		err = at.entitled(ctx, wants)
+	}
 	return at, wants, seen, err
+}
+
+// entitled names every right that is missing for a deployment.
+func (at place) entitled(ctx context.Context, wants []reconcile.Want) error {
+	needed, err := rights.Deployment(ctx, at.conn, reconcile.Refs(wants), at.set.State)
+	if err != nil {
+		return err
+	}
+	return rights.Check(ctx, at.conn, needed)
+}
+
+// refused names all that is missing where one request was refused for want of a right.
+func (at place) refused(ctx context.Context, wants []reconcile.Want, err error) error {
+	if !api.IsForbidden(err) {
+		return err
+	}
+	return cmp.Or(at.entitled(ctx, wants), err)
 }
 
 // foresee asks the server what would change.
 func (a aim) foresee(ctx context.Context, d *Kubernetes) (reconcile.Foreseen, *reconcile.Plan, error) {
-	at, wants, seen, err := a.observe(ctx, d)
+	at, wants, seen, err := a.first(ctx, d)
 	if err != nil {
 		return reconcile.Foreseen{}, nil, err
 	}

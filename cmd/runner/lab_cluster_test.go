@@ -41,4 +41,9 @@ func TestLabClusterTarget(t *testing.T) {
 	if code := second.process(0, "x.star", "staging", "--output", "plain"); code == 0 || !strings.Contains(second.out.String(), "has no context labb (did you mean lab?)") {
 		t.Errorf("another context: exit %d\n%s", code, second.out.String())
 	}
+	second.write("environments.star", fmt.Sprintf(`staging = environment(app = "shop", target = cluster(%q, "shop", context = %q, as_user = "nobody"))`+"\n", namespace, lab.Context))
+	want := "these credentials may not create, delete, get, list, patch, update and watch secrets, create, get, list, update and watch leases.coordination.k8s.io in " + namespace
+	if code := second.process(0, "x.star", "staging", "--output", "plain"); code == 0 || !strings.Contains(second.out.String(), want) {
+		t.Errorf("without rights: exit %d\n%s", code, second.out.String())
+	}
 }

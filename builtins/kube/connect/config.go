@@ -36,7 +36,7 @@ func (p *Pool) config(c cluster.Cluster) (*rest.Config, error) {
 	if config.ExecProvider != nil {
 		config.ExecProvider.StdinUnavailable = true
 	}
-	config.Impersonate = rest.ImpersonationConfig{UserName: c.As, Groups: c.AsGroups}
+	config.Impersonate = rest.ImpersonationConfig{UserName: c.AsUser, Groups: c.AsGroups}
 	config.UserAgent = "runner"
 	return config, nil
 }

@@ -80,5 +80,5 @@ func (p *Pool) Again(ctx context.Context, c cluster.Cluster) (*api.Conn, error) 
 
 // way is what of a target says where its cluster is, and as whom it is asked.
 func way(c cluster.Cluster) string {
-	return fmt.Sprintf("%q", []any{c.Context, c.Kubeconfig, c.Server, c.CA, c.InCluster, c.As, c.AsGroups})
+	return fmt.Sprintf("%q", []any{c.Context, c.Kubeconfig, c.Server, c.CA, c.InCluster, c.AsUser, c.AsGroups})
 }

@@ -29,6 +29,9 @@ type Register struct {
 	Namespace string // the state namespace
 	Name      string // the target's, unlike any other's in the namespace
 
+	// Explain puts a refusal into better words, where it is there.
+	Explain func(ctx context.Context, err error) error
+
 	mu   sync.Mutex
 	last *api.Object // the Lease as it was read last
 }
@@ -60,7 +63,7 @@ func (r *Register) Put(ctx context.Context, rec record.Record) (won bool, err er
 		won, err = r.putSecret(ctx, rec)
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot write the record %s to the cluster: %w", rec.Name, r.said(err))
+		return false, fmt.Errorf("cannot write the record %s to the cluster: %w", rec.Name, r.said(ctx, err))
 	}
 	return won, nil
 }
@@ -119,7 +122,7 @@ func (r *Register) List(ctx context.Context, prefix string) (out []record.Record
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("cannot read the records of %s from the cluster: %w", r.Name, r.said(err))
+		return nil, fmt.Errorf("cannot read the records of %s from the cluster: %w", r.Name, r.said(ctx, err))
 	}
 	if term != nil {
 		out = append(out, *term)
@@ -133,7 +136,7 @@ func (r *Register) List(ctx context.Context, prefix string) (out []record.Record
 func (r *Register) ListOf(ctx context.Context, of string) ([]record.Record, error) {
 	out, err := r.list(ctx, labelTarget+"="+r.Name+","+labelOf+"="+value(of))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the records of %s from the cluster: %w", r.Name, r.said(err))
+		return nil, fmt.Errorf("cannot read the records of %s from the cluster: %w", r.Name, r.said(ctx, err))
 	}
 	return slices.DeleteFunc(out, func(rec record.Record) bool { return rec.Of != of }), nil
 }
@@ -157,7 +160,7 @@ func (r *Register) Delete(ctx context.Context, rec record.Record) error {
 		err = errors.Join(err, r.Conn.Delete(ctx, r.secret(partName(name, rec.Mark, i)), ""))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot remove the record %s from the cluster: %w", rec.Name, r.said(err))
+		return fmt.Errorf("cannot remove the record %s from the cluster: %w", rec.Name, r.said(ctx, err))
 	}
 	return nil
 }
@@ -244,9 +247,12 @@ func (r *Register) Where(name string) string {
 }
 
 // said puts what a cluster answers most often into words that say what to do.
-func (r *Register) said(err error) error {
+func (r *Register) said(ctx context.Context, err error) error {
 	if api.IsNotFound(err) {
 		return op.Hint(fmt.Errorf("there is no namespace %q", r.Namespace), "kubectl create namespace %s: the state namespace must be there before", r.Namespace)
+	}
+	if r.Explain != nil {
+		return r.Explain(ctx, err)
 	}
 	return err
 }

@@ -139,7 +139,7 @@ func TestLabEveryMissingRightIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = Check(t.Context(), c, wants(t, c, namespace))
-	want := "the cluster lets these credentials not get pods/log, create, delete, patch and update deployments.apps, update leases.coordination.k8s.io in " + namespace
+	want := "these credentials may not get pods/log, create, delete, patch and update deployments.apps, update leases.coordination.k8s.io in " + namespace
 	if err == nil || err.Error() != want || !strings.Contains(op.HintOf(err), "k8s/role.yaml") {
 		t.Errorf("%v (%s), want\n%s", err, op.HintOf(err), want)
 	}
