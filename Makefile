@@ -27,11 +27,11 @@ test: ## pure, script, crash and property tests, and the mutants that must fail 
 race: ## runtime/... under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./runtime/...
 
-LAB := DOCKER_HOST=$$(sh testdata/docker/engine.sh) && export DOCKER_HOST && $(GO) test -tags labs -count=1 -timeout 40m
+LAB := DOCKER_HOST=$$(sh testdata/docker/engine.sh) && RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export DOCKER_HOST RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m
 labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@command -v rebar3 erl >/dev/null || { echo 'labs: Erlang: rebar3 or erl is missing: make setup installs them'; exit 1; }
 	$(GO) vet -tags labs ./...
-	@echo 'labs: Erlang, and Compose projects by the standard scripts: run'
+	@echo 'labs: Erlang, and Compose projects and clusters by the standard scripts: run'
 	$(LAB) -run 'TestLab' ./cmd/runner
 	@echo 'labs: Compose: run'
 	$(LAB) -run 'TestLab.*/engine' ./builtins/home
@@ -39,8 +39,8 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@echo 'labs: Docker images and registries: run'
 	$(LAB) -run 'TestLab' -parallel 8 ./builtins/docker/... # most of it waits
 	@echo 'labs: Kubernetes: run'
-	RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m -run 'TestLab' ./builtins/kube/...
-	RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m -run 'TestLab.*/cluster' ./builtins/home
+	$(LAB) -run 'TestLab' ./builtins/kube/...
+	$(LAB) -run 'TestLab.*/cluster' ./builtins/home
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet
 
