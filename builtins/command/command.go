@@ -79,6 +79,15 @@ func Run(ctx context.Context, h *host.Host, c Cmd) (Ran, error) {
 	return ran, err
 }
 
+// Ready is an error where there is no such program, or no folder to run it in.
+func (c Cmd) Ready(h *host.Host) error {
+	p, err := c.process(h)
+	if err == nil {
+		_, err = host.LookPath(p)
+	}
+	return err
+}
+
 func (c Cmd) process(h *host.Host) (host.Cmd, error) {
 	env, err := c.environment(h)
 	if err != nil {

@@ -134,8 +134,8 @@ var (
 	_ op.Witness[*Docker]    = Back{}
 )
 
-// DefaultBack is a Back with what a script may leave out.
-func DefaultBack() Back { return Back{Timeout: op.Duration(5 * time.Minute)} }
+// defaultBack is a Back with what a script may leave out.
+func defaultBack() Back { return Back{Timeout: op.Duration(5 * time.Minute)} }
 
 // Summary implements op.Op.
 func (b Back) Summary() string {

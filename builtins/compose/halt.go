@@ -13,8 +13,8 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// DefaultHalt is how long a Stop or a Down may take where a script does not say.
-const DefaultHalt = op.Duration(5 * time.Minute)
+// defaultHalt is how long a Stop or a Down may take where a script does not say.
+const defaultHalt = op.Duration(5 * time.Minute)
 
 // Halted is the result of Stop and of Down.
 type Halted struct {

@@ -119,9 +119,9 @@ func (r *rivals) op(do string) time.Duration {
 	begun := time.Now()
 	var err error
 	if do == "down" {
-		_, err = Down{Project: p, Timeout: DefaultHalt, Key: key}.Do(context.Background(), r.d)
+		_, err = Down{Project: p, Timeout: defaultHalt, Key: key}.Do(context.Background(), r.d)
 	} else {
-		u := DefaultUp()
+		u := defaultUp()
 		u.Project, u.Key = p, key
 		_, err = u.Do(context.Background(), r.d)
 	}

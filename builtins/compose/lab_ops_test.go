@@ -131,7 +131,7 @@ func (l *lab) build() map[string]string {
 // up brings the project up in a run, and accepts it where version is given.
 func (l *lab) up(run, version string) Raised {
 	l.T.Helper()
-	u := DefaultUp()
+	u := defaultUp()
 	u.Project, u.Key, u.RemoveOrphans = l.project, op.Key(run+"/1"), true
 	out, err := u.Do(l.T.Context(), l.d)
 	if err == nil && version != "" {
@@ -185,8 +185,8 @@ func TestLabOps(t *testing.T) {
 		l.up("20260126t110000-aaaa", "1.0")
 		return l
 	}
-	up := DefaultUp()
-	back := DefaultBack()
+	up := defaultUp()
+	back := defaultBack()
 	optest.Run(t, optest.Suite{
 		Family: func(h *host.Host) builtin.Family { return Family(h, daemon.NewPool(h)) },
 		Worlds: optest.Worlds{
@@ -211,11 +211,11 @@ func TestLabOps(t *testing.T) {
 			},
 			"stop": func(t testing.TB) optest.World {
 				l := served(t)
-				return l.world(Stop{Project: l.project, Timeout: DefaultHalt})
+				return l.world(Stop{Project: l.project, Timeout: defaultHalt})
 			},
 			"down": func(t testing.TB) optest.World {
 				l := served(t)
-				return l.world(Down{Project: l.project, Timeout: DefaultHalt})
+				return l.world(Down{Project: l.project, Timeout: defaultHalt})
 			},
 			"accept": func(t testing.TB) optest.World {
 				l := served(t)

@@ -189,7 +189,7 @@ func (s staged) healthy() {
 // is its volumes.
 func TestLabSevenServices(t *testing.T) {
 	s, build := newStaged(t)
-	u := DefaultUp()
+	u := defaultUp()
 	u.Project, u.Key = s.project, opKey
 	if _, err := u.Do(t.Context(), s.d); err == nil || !strings.Contains(err.Error(), "secrets.db_password.environment: the variable DB_PASSWORD has no value: secrets = in environments.star gives it one") || len(s.containers()) > 0 {
 		t.Fatalf("without passwords: %v", err)

@@ -27,7 +27,7 @@ func TestLabUp(t *testing.T) {
 	io.Copy(io.Discard, image)
 	image.Close()
 	w.Write("compose.yaml", "services:\n  web:\n    image: "+w.Name+":latest\n    command: [/nothing]\n")
-	u := DefaultUp()
+	u := defaultUp()
 	u.Project, u.Key = stack.Project{Name: w.Name}, "20260126t120000-test/7"
 	d := &Docker{Pool: w.Pool, Host: w.Host}
 	t.Cleanup(func() {
@@ -66,7 +66,7 @@ func TestLabDownIsOver(t *testing.T) {
 	l.build()
 	l.up("20260126t110000-aaaa", "1.0")
 	const run = "20260126t120000-bbbb"
-	_, down := Down{Project: l.project, Timeout: DefaultHalt, Key: run + "/1"}.Do(t.Context(), l.d)
+	_, down := Down{Project: l.project, Timeout: defaultHalt, Key: run + "/1"}.Do(t.Context(), l.d)
 	done, err := Prune{Project: l.project, Keep: 5, Key: run + "/2"}.Do(t.Context(), l.d)
 	if err = errors.Join(down, err); err != nil || len(done.Containers) != 1 {
 		t.Fatalf("%+v, %v", done, err)

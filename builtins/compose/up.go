@@ -31,8 +31,8 @@ var (
 	_ op.Witness[*Docker]    = Up{}
 )
 
-// DefaultUp is an Up with what a script may leave out.
-func DefaultUp() Up { return Up{Timeout: op.Duration(5 * time.Minute)} }
+// defaultUp is an Up with what a script may leave out.
+func defaultUp() Up { return Up{Timeout: op.Duration(5 * time.Minute)} }
 
 // Summary implements op.Op.
 func (u Up) Summary() string { return "bring up the Compose project " + u.Project.Name }

@@ -153,7 +153,7 @@ func TestRealServerThatTrickles(t *testing.T) {
 		}
 	})
 	p := probe(onBase(base), within(300*time.Millisecond))
-	if _, err := Wait(t.Context(), machine(t), p, ""); err == nil || !strings.Contains(err.Error(), "no answer within 300ms (1 of 1 answers)") {
+	if _, err := Wait(t.Context(), machine(t), p, ""); err == nil || !strings.Contains(err.Error(), "no answer within 300ms (the only answer)") {
 		t.Error(err)
 	}
 }

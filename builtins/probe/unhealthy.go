@@ -54,9 +54,16 @@ const maxShown = 5
 func (u *Unhealthy) Error() string {
 	var b strings.Builder
 	last := u.Answers[len(u.Answers)-1]
-	fmt.Fprintf(&b, "%s %s: %s (%d of %d answers)", u.Subject, u.missed(), last.Text, last.Count, u.Tries)
+	answers := "the only answer"
+	if u.Tries > 1 {
+		answers = fmt.Sprintf("%d of %d answers", last.Count, u.Tries)
+	}
+	fmt.Fprintf(&b, "%s %s: %s (%s)", u.Subject, u.missed(), last.Text, answers)
 	shown := u.Answers[max(0, len(u.Answers)-maxShown):]
-	if others := u.Tries - count(shown); others > 0 {
+	switch others := u.Tries - count(shown); {
+	case others == 1:
+		fmt.Fprintf(&b, "\n%6d other, earlier", others)
+	case others > 1:
 		fmt.Fprintf(&b, "\n%6d others, earlier", others)
 	}
 	for _, s := range shown {

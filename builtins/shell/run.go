@@ -45,6 +45,7 @@ var (
 	_ op.Targeted[*host.Host]        = Run{}
 	_ op.Graded                      = Run{}
 	_ op.Checked                     = Run{}
+	_ op.Ready[*host.Host]           = Run{}
 	_ op.Op[*host.Host, op.Restored] = Undo{}
 )
 
@@ -100,6 +101,13 @@ func (r Run) checkUndo() error {
 	return command.CheckArgv("undo", r.Undo)
 }
 
+// Ready implements op.Ready: a program that is not there changes nothing.
+func (r Run) Ready(_ context.Context, h *host.Host) error { return r.command().Ready(h) }
+
+func (r Run) command() command.Cmd {
+	return command.Cmd{Argv: r.Argv, Dir: r.Dir, Env: r.Env, Stdin: r.Stdin, Timeout: r.Timeout.D(), Key: r.Key}
+}
+
 // Inverse implements op.Reversible. What the states are is not known, so undo always runs.
 func (r Run) Inverse(context.Context, *host.Host) (any, error) {
 	key := r.Key
@@ -111,7 +119,7 @@ func (r Run) Inverse(context.Context, *host.Host) (any, error) {
 
 // Do implements op.Op.
 func (r Run) Do(ctx context.Context, h *host.Host) (Ran, error) {
-	ran, err := command.Run(ctx, h, command.Cmd{Argv: r.Argv, Dir: r.Dir, Env: r.Env, Stdin: r.Stdin, Timeout: r.Timeout.D(), Key: r.Key})
+	ran, err := command.Run(ctx, h, r.command())
 	if err == nil && (ran.Exit.Signal != "" || !slices.Contains(r.OK, ran.Exit.Code)) {
 		err = errors.New(ran.Exit.String())
 	}

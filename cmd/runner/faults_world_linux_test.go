@@ -91,7 +91,7 @@ def main(environment):
 func TestARootOfAnotherUser(t *testing.T) {
 	s := servedSite(t)
 	pid := s.service()
-	s.asNobody(1, []string{"recover.star", "production"}, "cannot take the lease of "+s.root()+": ", "permission denied", "nothing is changed")
+	s.asNobody(1, []string{"recover.star", "production"}, "cannot take the lease of "+s.root()+": ", "nobody may not ", "permission denied", "hint: run it as a user who may write there", "nothing is changed")
 	s.asNobody(1, []string{"runs", "production"}, "cannot list the runs of production: ", "permission denied", "hint: its records are their owner's")
 	s.untouched(pid, "1.0.0")
 	s.goesOn("1.1.0")

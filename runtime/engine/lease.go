@@ -5,17 +5,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/journal"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // keepLogs is how many settled undo logs stay with a target, for people to read.
 const keepLogs = 20
+
+// readLogs is how many undo logs are read at a time: where each is an answer of an engine, they take the time of few.
+const readLogs = 8
 
 // Lease takes the lease of an environment's target, takes back what a dead run left there, and opens this run's undo
 // log. Asked again for a target that it has, it does nothing. A target on hold is refused, unless force says why not.
@@ -31,6 +38,9 @@ func (r *Run) Lease(ctx context.Context, name string, target any, force, at stri
 		return nil
 	}
 	l, err := home.Take(ctx, r.owner(), r.queue(id))
+	if errors.Is(err, fs.ErrPermission) {
+		err = op.Hint(err, "run it as a user who may write there; \"runner setup %s\" once, as root, lets those deploy who shall", cmp.Or(name, "ENVIRONMENT"))
+	}
 	if err != nil {
 		return err
 	}
@@ -106,15 +116,21 @@ func logsOf(ctx context.Context, home journal.Home) ([]journal.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the undo logs: %w", err)
 	}
-	var out []journal.State
-	for _, run := range runs {
-		records, err := home.Read(ctx, run)
-		if err != nil {
-			return nil, err
-		}
-		s := journal.Fold(records)
-		s.Run = run
-		out = append(out, s)
+	out := make([]journal.State, len(runs))
+	reading, limited := errgroup.WithContext(ctx)
+	reading.SetLimit(readLogs)
+	for i, run := range runs {
+		reading.Go(func() error {
+			records, err := home.Read(limited, run)
+			if err == nil {
+				out[i] = journal.Fold(records)
+				out[i].Run = run
+			}
+			return err
+		})
+	}
+	if err := reading.Wait(); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(out, func(a, b journal.State) int { return cmp.Compare(a.Turn, b.Turn) })
 	return out, nil

@@ -106,8 +106,12 @@ func parting(a, b string) (first, second string, part bool) {
 	return "", "", false
 }
 
-// prepare computes the inverse, which only reads, and makes it durable with the op's start.
+// prepare computes the inverse, which only reads, and makes it durable with the op's start. What cannot begin has no start:
+// it has changed nothing.
 func (r *Run) prepare(ctx context.Context, b op.Bound, logs []*lease) error {
+	if _, err := guarded(func() (any, error) { return nil, b.Ready(ctx) }); err != nil {
+		return err
+	}
 	f := r.started(b)
 	if b.Class() == op.ClassFinal {
 		f.NoInverse = b.Why

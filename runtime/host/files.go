@@ -202,7 +202,10 @@ func MkdirAll(f FS, name string, perm fs.FileMode) error {
 	if err := MkdirAll(f, parent, perm); err != nil {
 		return err
 	}
-	if err := f.Mkdir(name, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+	switch err := f.Mkdir(name, perm); {
+	case errors.Is(err, fs.ErrNotExist): // the parent is there
+		return &fs.PathError{Op: "mkdir", Path: name, Err: fmt.Errorf("nothing can be made in %s", parent)}
+	case err != nil && !errors.Is(err, fs.ErrExist):
 		return err
 	}
 	return f.SyncDir(parent)

@@ -36,7 +36,7 @@ func (l Linux) command(c Cmd) (*exec.Cmd, *os.File, error) {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
 		return nil, nil, errors.New("cannot start a process: no program is named")
 	}
-	prog, err := lookPath(c)
+	prog, err := LookPath(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,8 +61,8 @@ func (l Linux) mask() string {
 	return "umask " + l.Mask + "; "
 }
 
-// lookPath finds the program before anything is started: in the PATH that the process will have, or from its directory.
-func lookPath(c Cmd) (string, error) {
+// LookPath finds the program before anything is started: in the PATH that the process will have, or from its directory.
+func LookPath(c Cmd) (string, error) {
 	prog := c.Argv[0]
 	if strings.Contains(prog, "/") {
 		path := prog

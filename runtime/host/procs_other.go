@@ -17,6 +17,9 @@ var errNotLinux = errors.New("cannot work with processes here: direct targets ne
 // BootID is the id of this boot of the machine.
 func BootID() (string, error) { return "", nil }
 
+// LookPath finds nothing.
+func LookPath(Cmd) (string, error) { return "", errNotLinux }
+
 // Run implements Procs.
 func (Linux) Run(context.Context, Cmd, func(Proc) error) (Exit, error) { return Exit{}, errNotLinux }
 

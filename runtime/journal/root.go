@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,11 +40,11 @@ func network() map[int64]string {
 // Take implements Home. The kernel gives the lease back when the process ends, however it ends.
 func (r Root) Take(ctx context.Context, o Owner, queue func(Owner, int)) (Lease, error) {
 	if err := r.make(); err != nil {
-		return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+		return nil, r.cannot(o, err)
 	}
 	space, err := r.Files.Space(r.dir())
 	if err != nil {
-		return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+		return nil, r.cannot(o, err)
 	}
 	if name := network()[space.Type]; name != "" {
 		return nil, fmt.Errorf("cannot take the lease of %s: it lies on %s, where a file lock does not exclude other machines", r.Path, name)
@@ -53,6 +54,25 @@ func (r Root) Take(ctx context.Context, o Owner, queue func(Owner, int)) (Lease,
 		return nil, err
 	}
 	return l, nil
+}
+
+// cannot says why the lease is not taken; of what is not allowed, also who is not.
+func (r Root) cannot(o Owner, err error) error {
+	if at := (*fs.PathError)(nil); errors.Is(err, fs.ErrPermission) && errors.As(err, &at) {
+		err = fmt.Errorf("%s may not %s %s: %w", cmp.Or(o.User, "this user"), doing(at.Op), at.Path, fs.ErrPermission)
+	}
+	return fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+}
+
+// doing is the name of a call in words.
+func doing(call string) string {
+	switch call {
+	case "mkdir":
+		return "make"
+	case "stat", "lstat", "statfs":
+		return "look at"
+	}
+	return "write to"
 }
 
 // make makes the folder. Until there is a log in it, it is made durable again: who made it may have been killed before.
@@ -112,12 +132,12 @@ func (r Root) tryLease(o Owner) (*rootLease, error) {
 	for {
 		f, err := r.Files.Open(r.dir("lease"), os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
-			return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+			return nil, r.cannot(o, err)
 		}
 		switch got, err := host.TryLock(f); {
 		case err != nil:
 			f.Close()
-			return nil, fmt.Errorf("cannot take the lease of %s: %w", r.Path, err)
+			return nil, r.cannot(o, err)
 		case !got:
 			by := readOwner(f)
 			f.Close()

@@ -39,6 +39,11 @@ type Differ[D any] interface {
 	Difference(ctx context.Context, d D) ([]string, error)
 }
 
+// Ready is a Change or a Final that can tell, before its start is on record, that it cannot even begin. It only looks.
+type Ready[D any] interface {
+	Ready(ctx context.Context, d D) error
+}
+
 // Witness is an op that can explain a failure that came after it.
 type Witness[D any] interface {
 	Evidence(ctx context.Context, d D) ([]Evidence, error)

@@ -21,6 +21,7 @@ type Spec struct {
 	Result  reflect.Type // what Do gives
 
 	do         func(context.Context, any) (any, error)
+	ready      func(context.Context, any) error
 	inverse    func(context.Context, any) (any, error)
 	preview    func(context.Context, any) (any, error)
 	difference func(context.Context, any) ([]string, error)
@@ -84,6 +85,9 @@ func Undo[D any, O Op[D, Restored]](d D, proto O) *Spec {
 func spec[D, R any, O Op[D, R]](class Class, d D, proto O) *Spec {
 	s := &Spec{Name: Snake(reflect.TypeOf(proto).Name()), Class: class, Proto: proto, Result: reflect.TypeFor[R]()}
 	s.do = func(ctx context.Context, p any) (any, error) { return p.(O).Do(ctx, d) }
+	if _, ok := any(proto).(Ready[D]); ok {
+		s.ready = func(ctx context.Context, p any) error { return p.(Ready[D]).Ready(ctx, d) }
+	}
 	if _, ok := any(proto).(Reversible[D]); ok {
 		s.inverse = func(ctx context.Context, p any) (any, error) { return p.(Reversible[D]).Inverse(ctx, d) }
 	}
@@ -138,6 +142,14 @@ func (b Bound) Summary() string {
 
 // Do performs the op, without any record of it.
 func (b Bound) Do(ctx context.Context) (any, error) { return b.do(ctx, b.Params) }
+
+// Ready is an error where the op knows that it cannot begin.
+func (b Bound) Ready(ctx context.Context) error {
+	if b.ready == nil {
+		return nil
+	}
+	return b.ready(ctx, b.Params)
+}
 
 // Inverse reads what would put the op back; nil, nil where nothing would, or where the op has none.
 func (b Bound) Inverse(ctx context.Context) (any, error) {

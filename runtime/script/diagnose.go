@@ -154,7 +154,11 @@ func (l *loader) evaluated(err error, e *starlark.EvalError) Report {
 	if hint == "" {
 		message, hint = l.explainRun(message, pos)
 	}
-	return Report{Message: calledIn(e) + message, At: placeText(at), Excerpt: l.excerpt(at), Hint: hint, Backtrace: l.backtrace(err)}
+	r := Report{Message: calledIn(e) + message, At: placeText(at), Excerpt: l.excerpt(at), Hint: hint, Backtrace: l.backtrace(err)}
+	if refused := (*op.Refused)(nil); errors.As(err, &refused) && strings.HasPrefix(at.file, "@std/") {
+		r.Excerpt = "" // the words of the refusal, once more, in a file that nobody has written
+	}
+	return r
 }
 
 // calledIn is the name of the builtin that failed, for the message; "" where the message says it or nobody asked.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
@@ -81,11 +82,36 @@ func explainSyntax(at place, msg, src string) (place, error) {
 	case ok && !closed:
 		return place{at.file, open.line, open.col}, fmt.Errorf("this %s is not closed", bracket)
 	case ok && missingComma.MatchString(msg), anotherValue.MatchString(msg):
-		return at, errors.New("a comma is missing before this")
+		return wordBefore(lines, at), errors.New("a comma is missing before this")
 	case strings.Contains(msg, "want indent"):
 		return place{at.file, at.line, 1}, op.Hint(errors.New("the line is not indented"), "what belongs to the line above is indented by four spaces")
 	}
 	return at, explainToken(msg)
+}
+
+// wordBefore is the beginning of the word or the text that ends at a place: the parser names its end.
+func wordBefore(lines []string, at place) place {
+	if at.line < 1 || at.line > len(lines) {
+		return at
+	}
+	before := []rune(lines[at.line-1])
+	before = before[:min(max(at.col-1, 0), len(before))]
+	n := len(before)
+	switch {
+	case n == 0:
+		return at
+	case before[n-1] == '"' || before[n-1] == '\'':
+		for n--; n > 0 && before[n-1] != before[len(before)-1]; n-- {
+		}
+		n--
+	default:
+		for ; n > 0 && (before[n-1] == '_' || before[n-1] == '.' && n < len(before) || unicode.IsLetter(before[n-1]) || unicode.IsDigit(before[n-1])); n-- {
+		}
+	}
+	if n < 0 || n == len(before) {
+		return at
+	}
+	return place{at.file, at.line, n + 1}
 }
 
 // outsideStrings blanks what stands in quotes and in comments, so that no habit is seen there. The quotes stay.
@@ -123,7 +149,7 @@ func explainToken(msg string) error {
 var missingComma = regexp.MustCompile(`want ('[,)\]}]'|',)`)
 
 // anotherValue is a value right behind a value, between the brackets of one line.
-var anotherValue = regexp.MustCompile(`^got (identifier|(?:string|int|float) literal), want ','`)
+var anotherValue = regexp.MustCompile(`^got (identifier|(?:string|int|float) literal), want '[,\])}]'`)
 
 var gotWant = regexp.MustCompile(`^got (.*), want (.*)$`)
 
