@@ -1,5 +1,5 @@
-// Package kubetest is what tests of what speaks to a Kubernetes cluster share: a control plane with simulated nodes, a
-// namespace for each test, and a proxy that lets requests fail. It is for tests alone.
+// Package kubetest is what tests of what speaks to a Kubernetes cluster share: a control plane with simulated nodes, a real
+// node, a namespace for each test, and a proxy that lets requests fail. It is for tests alone.
 package kubetest
 
 import (
@@ -19,23 +19,27 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Lab is a control plane: etcd, an API server, the controllers, a scheduler, and kwok for one node, sim-1, that brings
-// pods about as testdata/kube/stages says. Everything of it ends when the process that started it does, however that
-// ends.
-type Lab struct {
+// Cluster is a Kubernetes for tests. Everything of it ends when the process that started it does, however that ends.
+type Cluster struct {
 	Kubeconfig string // the administrator's
 	Context    string // the one in it
 	Server     string // the API server's address
 	CA         string // the file of the authority that the API server is known by
 	Dir        string // keys, logs and data
 
-	program   string
-	stages    string
+	program string
+	source  string // testdata/kube
+	procs   host.Linux
+	config  *rest.Config
+	alive   *os.File // closed when this process ends
+}
+
+// Lab is a control plane: etcd, an API server, the controllers, a scheduler, and kwok for one node, sim-1, that brings
+// pods about as testdata/kube/stages says.
+type Lab struct {
+	Cluster
 	etcd      string
-	procs     host.Linux
 	apiserver *process
-	config    *rest.Config
-	alive     *os.File // closed when this process ends
 }
 
 // shared is the control plane of this process.
@@ -52,10 +56,10 @@ func Start(t testing.TB) *Lab {
 }
 
 // Config is the administrator's way to the cluster.
-func (l *Lab) Config() *rest.Config { return rest.CopyConfig(l.config) }
+func (l *Cluster) Config() *rest.Config { return rest.CopyConfig(l.config) }
 
 // Conn is a connection of its own to the cluster, as the administrator.
-func (l *Lab) Conn(t testing.TB) *api.Conn {
+func (l *Cluster) Conn(t testing.TB) *api.Conn {
 	t.Helper()
 	return connect(t, l.config)
 }
@@ -70,7 +74,7 @@ func connect(t testing.TB, config *rest.Config) *api.Conn {
 }
 
 // Namespace makes a namespace for the test. In the end it is deleted, which nobody waits for.
-func (l *Lab) Namespace(t testing.TB) string {
+func (l *Cluster) Namespace(t testing.TB) string {
 	t.Helper()
 	name := "test-" + strings.ToLower(rand.Text()[:10])
 	c := l.Conn(t)
@@ -90,7 +94,7 @@ func namespace(name string) *api.Object {
 }
 
 // Kubectl is what kubectl of the cluster's version prints, as the administrator: the view of somebody else.
-func (l *Lab) Kubectl(t testing.TB, args ...string) string {
+func (l *Cluster) Kubectl(t testing.TB, args ...string) string {
 	t.Helper()
 	var out, bad bytes.Buffer
 	argv := append([]string{l.program, "kubectl", "--kubeconfig", l.Kubeconfig}, args...)
@@ -119,7 +123,7 @@ func (l *Lab) RestartAPIServer(t testing.TB) {
 }
 
 // load reads the administrator's kubeconfig.
-func (l *Lab) load() error {
+func (l *Cluster) load() error {
 	l.Kubeconfig, l.Context, l.CA = filepath.Join(l.Dir, "admin.kubeconfig"), "lab", filepath.Join(l.Dir, "ca.crt")
 	b, err := os.ReadFile(l.Kubeconfig)
 	if err != nil {

@@ -34,9 +34,9 @@ func deployment(namespace, image string) *api.Object {
 // until looks again and again for a while.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(look) {
+	for end := time.Now().Add(starting); !ok(); time.Sleep(look) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %s: %s", starting, what)
 		}
 	}
 }
@@ -136,6 +136,16 @@ func TestLabLeavesNothing(t *testing.T) {
 		os.WriteFile(dir, []byte(l.Dir), 0o600)
 		select {}
 	}
+	dir := killed(t, "TestLabLeavesNothing")
+	until(t, "its folder is gone", func() bool { _, err := os.Stat(dir); return errors.Is(err, os.ErrNotExist) })
+	if left := running(dir); len(left) > 0 {
+		t.Errorf("these run: %q", left)
+	}
+}
+
+// killed starts this program anew for a test that tells the folder of its lab, and kills it then.
+func killed(t *testing.T, test string) (dir string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -146,24 +156,29 @@ func TestLabLeavesNothing(t *testing.T) {
 	started := make(chan host.Proc, 1)
 	over := make(chan error, 1)
 	go func() {
-		_, err := procs.Run(context.Background(), host.Cmd{Argv: []string{self, "-test.run", "TestLabLeavesNothing"}, Env: append(os.Environ(), "KUBETEST_DIES="+told), Leash: true},
+		_, err := procs.Run(context.Background(), host.Cmd{Argv: []string{self, "-test.run", test + "$"}, Env: append(os.Environ(), "KUBETEST_DIES="+told), Leash: true},
 			func(p host.Proc) error { started <- p; return nil })
 		over <- err
 	}()
-	var dir []byte
 	until(t, "a lab", func() bool {
-		dir, err = os.ReadFile(told)
-		return len(dir) > 0
+		b, _ := os.ReadFile(told)
+		dir = string(b)
+		return dir != ""
 	})
 	if err := procs.Stop(t.Context(), <-started, 9, time.Second); err != nil {
 		t.Fatal(err)
 	}
 	<-over
-	until(t, "its folder is gone", func() bool { _, err := os.Stat(string(dir)); return errors.Is(err, os.ErrNotExist) })
-	cmdlines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, name := range cmdlines {
-		if b, _ := os.ReadFile(name); strings.Contains(string(b), string(dir)) {
-			t.Errorf("%s still runs: %q", name, b)
+	return dir
+}
+
+// running are the processes that have to do with a folder.
+func running(dir string) (out []string) {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		if b, _ := os.ReadFile(name); strings.Contains(string(b), dir) {
+			out = append(out, string(b))
 		}
 	}
+	return out
 }

@@ -40,8 +40,13 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// run starts a part of the control plane.
-func (l *Lab) run(name string, args ...string) (*process, error) {
+// run starts a part of Kubernetes.
+func (l *Cluster) run(name string, args ...string) (*process, error) {
+	return l.start(name, os.Environ(), append([]string{l.program, name}, args...)...)
+}
+
+// start starts a program that writes to a log of its name.
+func (l *Cluster) start(name string, env []string, argv ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(l.Dir, name+".log"), ended: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -51,7 +56,7 @@ func (l *Lab) run(name string, args ...string) (*process, error) {
 	go func() {
 		defer close(p.ended)
 		defer log.Close()
-		l.procs.Run(context.Background(), host.Cmd{Argv: append([]string{l.program, name}, args...), Dir: l.Dir, Env: os.Environ(), Stdout: log, Stderr: log, Leash: true},
+		l.procs.Run(context.Background(), host.Cmd{Argv: argv, Dir: l.Dir, Env: env, Stdout: log, Stderr: log, Leash: true},
 			func(proc host.Proc) error { started <- proc; return nil })
 	}()
 	select {
@@ -111,15 +116,10 @@ func start() (l *Lab, err error) {
 	if err := l.find(); err != nil {
 		return nil, err
 	}
-	boot, err := host.BootID()
-	if err != nil {
-		return nil, err
-	}
-	l.procs = host.Linux{Boot: boot}
 	if l.Dir, err = os.MkdirTemp("", "runner-kube"); err != nil {
 		return nil, err
 	}
-	if err := l.sweep(); err != nil {
+	if err := l.afterwards(`sleep 1; rm -rf "$1"`, l.Dir); err != nil {
 		return nil, err
 	}
 	free, err := ports(7)
@@ -142,8 +142,8 @@ func start() (l *Lab, err error) {
 	return l, l.populate(free[3], free[4], free[5])
 }
 
-// sweep has the folder removed when this process is gone.
-func (l *Lab) sweep() error {
+// afterwards has a shell do something when this process is gone.
+func (l *Cluster) afterwards(script string, args ...string) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (l *Lab) sweep() error {
 	l.alive = w
 	ready := make(chan error, 1)
 	go func() {
-		_, err := l.procs.Run(context.Background(), host.Cmd{Argv: []string{"sh", "-c", `cat >/dev/null; sleep 1; rm -rf "$1"`, "sh", l.Dir}, Dir: "/", Env: os.Environ(), Stdin: r},
+		_, err := l.procs.Run(context.Background(), host.Cmd{Argv: append([]string{"sh", "-c", "cat >/dev/null; " + script, "sh"}, args...), Dir: "/", Env: os.Environ(), Stdin: r},
 			func(host.Proc) error { ready <- nil; return nil })
 		ready <- err
 	}()
@@ -159,7 +159,7 @@ func (l *Lab) sweep() error {
 }
 
 // pki makes keys, and a kubeconfig for each part.
-func (l *Lab) pki() error {
+func (l *Cluster) pki() error {
 	var said bytes.Buffer
 	exit, err := l.procs.Run(context.Background(), host.Cmd{Argv: []string{l.program, "pki", l.Dir, l.Server}, Dir: l.Dir, Env: os.Environ(), Stdout: &said, Stderr: &said, Leash: true}, nil)
 	if err != nil || exit != (host.Exit{}) {
@@ -209,7 +209,7 @@ func (l *Lab) populate(controllers, scheduler, kwok string) error {
 		return err
 	}
 	node, err := l.run("kwok", "--kubeconfig", in("kwok.kubeconfig"), "--manage-all-nodes", "--node-ip", "10.250.0.1", "--cidr", "10.251.0.0/16",
-		"--node-lease-duration-seconds", "40", "--server-address", "127.0.0.1:"+kwok, "--config", filepath.Join(l.stages, "stages.yaml"))
+		"--node-lease-duration-seconds", "40", "--server-address", "127.0.0.1:"+kwok, "--config", filepath.Join(l.source, "stages", "stages.yaml"))
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (l *Lab) populate(controllers, scheduler, kwok string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(filepath.Join(l.stages, "node.yaml"))
+	text, err := os.ReadFile(filepath.Join(l.source, "stages", "node.yaml"))
 	want := &api.Object{}
 	if err == nil {
 		err = yaml.Unmarshal(text, &want.Object)
@@ -251,8 +251,13 @@ func ready(node *api.Object) bool {
 	return false
 }
 
-// find looks for the program, which RUNNER_LABKUBE names or testdata/kube/up.sh has built, and for the stages.
-func (l *Lab) find() error {
+// find looks for testdata/kube, and for the program, which RUNNER_LABKUBE names or up.sh there has built.
+func (l *Cluster) find() error {
+	boot, err := host.BootID()
+	if err != nil {
+		return err
+	}
+	l.procs = host.Linux{Boot: boot}
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
@@ -265,10 +270,10 @@ func (l *Lab) find() error {
 			return errors.New("testdata/kube is in no folder above")
 		}
 	}
-	l.stages = filepath.Join(dir, "testdata", "kube", "stages")
+	l.source = filepath.Join(dir, "testdata", "kube")
 	if l.program = os.Getenv("RUNNER_LABKUBE"); l.program == "" {
 		var out bytes.Buffer
-		_, err := host.Linux{}.Run(context.Background(), host.Cmd{Argv: []string{"sh", "testdata/kube/up.sh", "path"}, Dir: dir, Env: os.Environ(), Stdout: &out, Leash: true}, nil)
+		_, err := l.procs.Run(context.Background(), host.Cmd{Argv: []string{"sh", "testdata/kube/up.sh", "path"}, Dir: dir, Env: os.Environ(), Stdout: &out, Leash: true}, nil)
 		if err != nil {
 			return err
 		}

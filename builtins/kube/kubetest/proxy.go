@@ -83,7 +83,7 @@ type Proxy struct {
 }
 
 // Proxy starts a proxy of the API server.
-func (l *Lab) Proxy(t testing.TB) *Proxy {
+func (l *Cluster) Proxy(t testing.TB) *Proxy {
 	t.Helper()
 	admin, err := rest.TransportFor(l.config)
 	if err != nil {
