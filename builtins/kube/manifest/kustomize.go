@@ -148,8 +148,9 @@ func (b *build) look(dir string) {
 	for _, doc := range docs {
 		r := &reader{file: name}
 		r.value(doc, 0)
-		b.l.mistakes = append(b.l.mistakes, r.wrong...)
-		b.fields(name, dir, doc)
+		if b.l.mistakes = append(b.l.mistakes, r.wrong...); !r.broken {
+			b.fields(name, dir, doc)
+		}
 	}
 }
 
