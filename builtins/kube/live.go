@@ -22,9 +22,7 @@ func (d *Kubernetes) live(ctx context.Context, at place, done []reconcile.Applie
 	}
 	stop := op.WaitingIf(ctx, func(ctx context.Context) error { return d.Host.Clock.Sleep(ctx, silence) }, waitedFor(done), until)
 	defer stop()
-	out := op.Output(ctx)
-	defer out.Close()
-	_, err := follow.Follow(ctx, at.conn, items, follow.Options{}, func(c follow.Change) { fmt.Fprintln(out, c) })
+	_, err := await(ctx, at.conn, items, follow.Options{})
 	return err
 }
 

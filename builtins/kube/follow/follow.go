@@ -135,7 +135,7 @@ func (f *following) failure(cause error) error {
 			continue
 		}
 		more++
-		if worst == nil || slices.Index(order, it.now.State) < slices.Index(order, worst.now.State) {
+		if worst == nil || Worst(Standing{it.Ref, it.now}, Standing{worst.Ref, worst.now}) < 0 {
 			worst = it
 		}
 	}
@@ -151,3 +151,15 @@ func (f *following) failure(cause error) error {
 
 // order is which states tell most about a failure.
 var order = []verdict.State{verdict.Doomed, verdict.Gone, verdict.Suspect, verdict.Wait, "", verdict.Ready}
+
+// Worst orders standings by how much they tell of a failure: what runs pods before what waits for them.
+func Worst(a, b Standing) int {
+	rank := func(s Standing) int {
+		n := 2 * slices.Index(order, s.State)
+		if !workload(s.Ref) {
+			n++
+		}
+		return n
+	}
+	return rank(a) - rank(b)
+}

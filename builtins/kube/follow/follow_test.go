@@ -202,6 +202,15 @@ endpoints: [{conditions: {ready: true}, targetRef: {kind: Pod, uid: web-2-a}}]`)
 	w.ends("")
 }
 
+func TestWhatOthersWaitForIsTold(t *testing.T) {
+	f := newFake(t)
+	f.put(webStarts + "\n---\n" + service)
+	w := f.follow(Options{}, theService, theWeb)
+	w.hears("deployment/web: 0 of 1")
+	w.cancel(errors.New("3s are over"))
+	w.ends("deployment/web: 0 of 1 new replicas are available; 1 more not ready: 3s are over")
+}
+
 func TestServiceOfWorkloadsWithoutReplicas(t *testing.T) {
 	f := newFake(t)
 	f.put(strings.Replace(web, "replicas: 1", "replicas: 0", 1) + "status: {observedGeneration: 2}\n---\n" + service)

@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -234,11 +233,7 @@ func (in Input) blocked(s appsv1.StatefulSet) *Verdict {
 
 func judgeDaemonSet(in Input) Verdict {
 	d := as[appsv1.DaemonSet](in.Object)
-	generation := d.Annotations[appsv1.DeprecatedTemplateGeneration]
-	if generation == "" {
-		generation = strconv.FormatInt(d.Generation, 10)
-	}
-	v := judgePods(in.pods(d.UID, func(p corev1.Pod) bool { return p.Labels["pod-template-generation"] == generation }))
+	v := judgePods(in.pods(d.UID, func(p corev1.Pod) bool { return p.Labels[templateGeneration] == generationOf(d) }))
 	if v.rank() > 1 {
 		return v
 	}

@@ -1,0 +1,97 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/verdict"
+	"github.com/erlmcp/runner/runtime/builtin"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var (
+	podKind = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	setKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}
+)
+
+// runs are the kinds that have pods, in the order in which a name is looked for.
+func runs() []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{{Group: "apps", Version: "v1", Kind: "Deployment"}, {Group: "apps", Version: "v1", Kind: "StatefulSet"},
+		{Group: "apps", Version: "v1", Kind: "DaemonSet"}, {Group: "batch", Version: "v1", Kind: "Job"}, podKind}
+}
+
+// workload finds what runs pods by its name, such as "web" or "statefulset/web".
+func (at place) workload(ctx context.Context, name string) (*api.Object, error) {
+	kind, bare, given := strings.Cut(name, "/")
+	if !given {
+		kind, bare = "", name
+	}
+	known := false
+	for _, k := range runs() {
+		if given && !strings.EqualFold(kind, k.Kind) {
+			continue
+		}
+		known = true
+		o, err := at.conn.Get(ctx, api.Ref{Group: k.Group, Version: k.Version, Kind: k.Kind, Namespace: at.set.Namespace, Name: bare})
+		if err != nil || o != nil {
+			return o, err
+		}
+	}
+	if !known {
+		return nil, fmt.Errorf(`name: want a name such as "web" or "statefulset/web", got %q`, name)
+	}
+	var names []string
+	for _, k := range runs()[:4] {
+		list, _, err := at.conn.List(ctx, k, at.set.Namespace, "")
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			names = append(names, list[i].GetName())
+		}
+	}
+	return nil, fmt.Errorf("name: nothing in the namespace %s is called %s%s", at.set.Namespace, bare, builtin.DidYouMean(bare, names))
+}
+
+// current are the pods of a workload's newest revision.
+func (at place) current(ctx context.Context, w *api.Object) ([]*api.Object, error) {
+	if w.GetKind() == "Pod" {
+		return []*api.Object{w}, nil
+	}
+	raw, _, _ := unstructured.NestedMap(w.Object, "spec", "selector")
+	var of metav1.LabelSelector
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &of); err != nil {
+		return nil, err
+	}
+	selector := metav1.FormatLabelSelector(&of)
+	if selector == "<none>" {
+		return nil, errors.New("it selects no pods")
+	}
+	var sets, pods []api.Object
+	var err error
+	if w.GetKind() == "Deployment" {
+		if sets, _, err = at.conn.List(ctx, setKind, at.set.Namespace, selector); err != nil {
+			return nil, err
+		}
+	}
+	if pods, _, err = at.conn.List(ctx, podKind, at.set.Namespace, selector); err != nil {
+		return nil, err
+	}
+	out := verdict.Current(w, refs(sets), refs(pods))
+	slices.SortFunc(out, func(a, b *api.Object) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return out, nil
+}
+
+func refs(list []api.Object) (out []*api.Object) {
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
+}
