@@ -183,11 +183,8 @@ func (l *loading) autoscaler(o *Object) {
 func (l *loading) budget(o *Object) {
 	spec := whole(o).in("spec")
 	least, most := spec.value["minAvailable"], spec.value["maxUnavailable"]
-	switch {
-	case least != nil && most != nil:
+	if least != nil && most != nil {
 		l.mistaken(o, at(spec.path, "maxUnavailable"), "spec: want minAvailable or maxUnavailable, got both")
-	case least == nil && most == nil:
-		l.mistaken(o, spec.path, "spec: want minAvailable or maxUnavailable").hint("write maxUnavailable: 1")
 	}
 	l.share(o, spec, "minAvailable")
 	l.share(o, spec, "maxUnavailable")
