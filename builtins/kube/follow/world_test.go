@@ -8,12 +8,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/runtime/host/hosttest"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"))
-}
 
 const (
 	web = `
