@@ -63,11 +63,11 @@ func (r Rebar3) Summary() string {
 	return "build the release " + r.Release + " as " + r.Profile
 }
 
-var atom = regexp.MustCompile(`^[a-z][0-9A-Za-z_@]{0,99}$`)
+var atom = regexp.MustCompile(`^[a-z][0-9A-Za-z_@]*$`)
 
 func checkProfile(profile string) error {
 	for p := range strings.SplitSeq(profile, ",") {
-		if !atom.MatchString(p) {
+		if len(p) > longest || !atom.MatchString(p) {
 			return fmt.Errorf("profile: want the name of a profile, such as \"prod\", got %q", profile)
 		}
 	}

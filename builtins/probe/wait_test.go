@@ -348,3 +348,16 @@ func TestEndingACommandIsInTime(t *testing.T) {
 		t.Errorf("%v at %s", err, s.now())
 	}
 }
+
+// Counts are said as a person says them.
+func TestHowManyAnswers(t *testing.T) {
+	for distinct, want := range map[int]string{1: "(the only answer)", 2: "(1 of 2 answers)", maxShown + 1: "     1 other, earlier", maxShown + 2: "     2 others, earlier"} {
+		u := &Unhealthy{Subject: "it", Tries: distinct}
+		for i := range distinct {
+			u.Answers = append(u.Answers, Seen{Answer: Answer{Text: string(rune('a' + i))}, Count: 1})
+		}
+		if got := u.Error(); !strings.Contains(got, want) {
+			t.Errorf("%d answers: %s", distinct, got)
+		}
+	}
+}

@@ -110,6 +110,26 @@ func TestLabComposeEngineIsKilled(t *testing.T) {
 	}
 }
 
+// TestLabComposeEngineIsBack: the engine ends with all its containers while a deployment waits for health, and is back before
+// that is given up: the run itself brings back what served, without another one.
+func TestLabComposeEngineIsBack(t *testing.T) {
+	t.Parallel()
+	s, engine := ownSite(t)
+	s.configure("40s")
+	before := s.state()
+	run := s.begin(s.deploy("bad")...)
+	run.until("compose.up -> ok")
+	engine.Restart()
+	run.ends(10)
+	s.connect(engine.Address)
+	if after := s.state(); after != before {
+		t.Errorf("not as it was\n%s\nnow\n%s\n%s", before, after, s.out.String())
+	}
+	s.wants("1.0.0")
+	s.runs(0, s.deploy("1.1.0")...)
+	s.wants("1.1.0")
+}
+
 // TestLabComposeEngineIsDown: without an engine nothing is done, and that is said once; what it had is started again by the
 // next deployment.
 func TestLabComposeEngineIsDown(t *testing.T) {

@@ -147,6 +147,16 @@ func TestMkdirAll(t *testing.T) {
 	if err := MkdirAll(OS{}, filepath.Join(dir, "f"), 0o755); err == nil || !strings.Contains(err.Error(), "a file is in the way") {
 		t.Errorf("in the way: %v", err)
 	}
+	if err := MkdirAll(noFolders{}, filepath.Join(dir, "x/y"), 0o755); err == nil || err.Error() != "mkdir "+dir+"/x: nothing can be made in "+dir {
+		t.Errorf("where nothing can be made, as in /proc: %v", err)
+	}
+}
+
+// noFolders is a file system that says of a new folder what /proc does.
+type noFolders struct{ OS }
+
+func (noFolders) Mkdir(name string, _ fs.FileMode) error {
+	return &fs.PathError{Op: "mkdir", Path: name, Err: fs.ErrNotExist}
 }
 
 // A reader that looks all the time never finds the link missing.
