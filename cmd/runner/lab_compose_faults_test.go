@@ -29,13 +29,13 @@ func ownSite(t *testing.T) (*composeSite, *dockertest.Engine) {
 
 // begun is a run that goes on in the background.
 type begun struct {
-	s   *composeSite
+	s   *site
 	cmd *exec.Cmd
 	in  *bufio.Reader
 	out strings.Builder
 }
 
-func (s *composeSite) begin(args ...string) *begun {
+func (s *site) begin(args ...string) *begun {
 	s.t.Helper()
 	b := &begun{s: s, cmd: s.command(args...)}
 	r, w, err := os.Pipe()

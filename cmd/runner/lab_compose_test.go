@@ -121,14 +121,14 @@ func (s *composeSite) deploy(version string, more ...string) []string {
 }
 
 // runs runs the real program and wants an exit code.
-func (s *composeSite) runs(code int, args ...string) {
+func (s *site) runs(code int, args ...string) {
 	s.t.Helper()
 	if got := s.process(0, args...); got != code {
 		s.t.Fatalf("%v: exit %d, want %d\n%s", args, got, code, s.out.String())
 	}
 }
 
-func (s *composeSite) says(texts ...string) {
+func (s *site) says(texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(s.out.String(), text) {
@@ -295,7 +295,7 @@ func TestLabComposeKilledWhileItRecovers(t *testing.T) {
 }
 
 // killBehind kills the program when it has said that an op has ended well.
-func (s *composeSite) killBehind(op string, args ...string) {
+func (s *site) killBehind(op string, args ...string) {
 	s.t.Helper()
 	run := s.begin(args...)
 	run.until(op + " -> ok")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -30,12 +31,13 @@ type kubeSite struct {
 	conn      *api.Conn
 	namespace string
 	extra     string // more documents
+	as        string // who deploys
 }
 
 const kubeEnvironments = `
 production = environment(
     app = "shop",
-    target = cluster("%[1]s", "shop", context = "%[2]s", images = {"app": ":%[3]s"}),
+    target = cluster("%[1]s", "shop", context = "%[2]s", images = {"app": ":%[3]s"}, as_user = "%[4]s"),
     secrets = {"TOKEN": secret.env("TOKEN")},
     keep = 3,
 )
@@ -87,29 +89,12 @@ func newKubeSite(t testing.TB) *kubeSite {
 // deploy is the stock deploy.star, of a version.
 func (s *kubeSite) deploy(version string, more ...string) []string {
 	s.t.Helper()
-	s.write("environments.star", fmt.Sprintf(kubeEnvironments, s.namespace, s.lab.Context, version))
+	s.write("environments.star", fmt.Sprintf(kubeEnvironments, s.namespace, s.lab.Context, version, s.as))
 	if err := os.MkdirAll(s.dir+"/k8s", 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 	s.write("k8s/app.yaml", strings.ReplaceAll(kubeManifests, "VERSION", version)+s.extra)
 	return append([]string{"deploy.star", "production", "--output", "plain"}, more...)
-}
-
-// runs runs the real program and wants an exit code.
-func (s *kubeSite) runs(code int, args ...string) {
-	s.t.Helper()
-	if got := s.process(0, args...); got != code {
-		s.t.Fatalf("%v: exit %d, want %d\n%s", args, got, code, s.out.String())
-	}
-}
-
-func (s *kubeSite) says(texts ...string) {
-	s.t.Helper()
-	for _, text := range texts {
-		if !strings.Contains(s.out.String(), text) {
-			s.t.Errorf("not said: %s\n%s", text, s.out.String())
-		}
-	}
 }
 
 func (s *kubeSite) deployment() *api.Object {
@@ -139,10 +124,27 @@ func (s *kubeSite) serves() string {
 	return strings.TrimPrefix(list[0].(map[string]any)["image"].(string), "app:")
 }
 
+func (s *kubeSite) replicas() int64 {
+	s.t.Helper()
+	n, _, _ := unstructured.NestedInt64(s.deployment().Object, "spec", "replicas")
+	return n
+}
+
 func (s *kubeSite) wants(version string) {
 	s.t.Helper()
 	if got := s.serves(); got != version {
 		s.t.Fatalf("%q serves, want %q\n%s", got, version, s.out.String())
+	}
+}
+
+// settles waits until a version serves: the cluster may still be at what somebody else has asked of it.
+func (s *kubeSite) settles(version string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	err := s.conn.Until(ctx, api.RefOf(s.deployment()), func(*api.Object) bool { return s.serves() == version })
+	if err != nil {
+		s.t.Fatalf("%q serves, want %q: %v\n%s", s.serves(), version, err, s.out.String())
 	}
 }
 
