@@ -308,3 +308,24 @@ func TestLabKubeKilledWhileItFails(t *testing.T) {
 		s.recovers("1.0", "1.1-fault-imagepull", before)
 	}
 }
+
+// TestLabKubeKilledWhileItRecovers kills a recovery behind each of its facts, and has a third machine end it.
+func TestLabKubeKilledWhileItRecovers(t *testing.T) {
+	t.Parallel()
+	s := newKubeSite(t)
+	s.runs(0, s.deploy("1.0")...)
+	before := s.state()
+	for n := 1; ; n++ {
+		s.killBehind("kube.apply", s.deploy("1.1")...)
+		s.otherMachine()
+		if s.process(n, "recover.star", "production") == 0 {
+			t.Logf("%d facts", n-1)
+			if n < 3 {
+				t.Errorf("%d facts\n%s", n-1, s.out.String())
+			}
+			s.same(before, "recovered")
+			return
+		}
+		s.recovers("1.0", "1.1", before)
+	}
+}

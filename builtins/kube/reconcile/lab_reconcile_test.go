@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/kubetest"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -235,3 +239,94 @@ spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minRe
 `
 
 func v(text, image string) string { return strings.ReplaceAll(text, "IMAGE", image) }
+
+// TestLabEveryRequestIsCut: the run dies at each request that changes something, before the server has it or when it has
+// done it; what was there is put back.
+func TestLabEveryRequestIsCut(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	was := w.state()
+	proxy := w.lab.Proxy(t)
+	for _, f := range []kubetest.Fault{{Drop: true}, {Cut: true}} {
+		for n := 1; ; n++ {
+			ctx, die := context.WithCancel(t.Context())
+			left := n
+			proxy.Fail(func(r kubetest.Request) *kubetest.Fault {
+				if !r.Changes() {
+					return nil
+				}
+				if left--; left > 0 {
+					return nil
+				}
+				die()
+				return &f
+			})
+			w.conn = proxy.Conn(t)
+			snap, key, _, err := w.apply(ctx, w.objects(v(shop+hpa, "2")), Options{})
+			die()
+			proxy.Settle()
+			proxy.Heal()
+			w.conn = w.lab.Conn(t)
+			if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err != nil {
+				t.Fatalf("request %d, %+v: %v", n, f, err)
+			}
+			w.same(was, fmt.Sprintf("request %d, %+v", n, f))
+			if err == nil {
+				if n < 5 {
+					t.Errorf("%d requests", n)
+				}
+				break
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}
+
+const stateful = `apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {terminationGracePeriodSeconds: 1, containers: [{name: db, image: "db:IMAGE"}]}
+`
+
+// TestLabStatefulSetIsFreed: the pods of a StatefulSet's failed revision go with it: its controller would wait for them.
+func TestLabStatefulSetIsFreed(t *testing.T) {
+	w := newWorld(t)
+	db := api.Ref{Group: "apps", Version: "v1", Kind: "StatefulSet", Namespace: w.set.Namespace, Name: "db"}
+	ready := func(o *api.Object) bool {
+		n, _, _ := unstructured.NestedInt64(o.Object, "status", "readyReplicas")
+		current, _, _ := unstructured.NestedString(o.Object, "status", "currentRevision")
+		update, _, _ := unstructured.NestedString(o.Object, "status", "updateRevision")
+		return n == 2 && current == update
+	}
+	until := func(ok func(*api.Object) bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.conn.Until(ctx, db, ok); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mustApply(w.objects(v(stateful, "1")), Options{})
+	until(ready)
+	snap, key, _ := w.mustApply(w.objects(v(stateful, "2-fault-crashloop")), Options{})
+	until(func(o *api.Object) bool {
+		n, _, _ := unstructured.NestedInt64(o.Object, "status", "updatedReplicas")
+		seen, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
+		return n == 1 && seen == o.GetGeneration()
+	})
+	if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err != nil {
+		t.Fatal(err)
+	}
+	until(ready)
+	if got := w.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[0].image}"); got != "db:1 db:1" {
+		t.Errorf("there are %s", got)
+	}
+}
