@@ -7,6 +7,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/reach"
 	"github.com/erlmcp/runner/runtime/op"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -42,7 +43,7 @@ func (l Logs) Do(ctx context.Context, d *Kubernetes) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	pods, err := at.current(ctx, w)
+	pods, err := reach.Current(ctx, at.conn, w)
 	if err != nil {
 		return "", fmt.Errorf("cannot find the pods of %s: %w", l.Name, err)
 	}

@@ -2,17 +2,11 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
-	"github.com/erlmcp/runner/builtins/kube/verdict"
 	"github.com/erlmcp/runner/runtime/builtin"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -58,40 +52,4 @@ func (at place) workload(ctx context.Context, name string) (*api.Object, error) 
 		}
 	}
 	return nil, fmt.Errorf("name: nothing in the namespace %s is called %s%s", at.set.Namespace, bare, builtin.DidYouMean(bare, names))
-}
-
-// current are the pods of a workload's newest revision.
-func (at place) current(ctx context.Context, w *api.Object) ([]*api.Object, error) {
-	if w.GetKind() == "Pod" {
-		return []*api.Object{w}, nil
-	}
-	raw, _, _ := unstructured.NestedMap(w.Object, "spec", "selector")
-	var of metav1.LabelSelector
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &of); err != nil {
-		return nil, err
-	}
-	selector := metav1.FormatLabelSelector(&of)
-	if selector == "<none>" {
-		return nil, errors.New("it selects no pods")
-	}
-	var sets, pods []api.Object
-	var err error
-	if w.GetKind() == "Deployment" {
-		if sets, _, err = at.conn.List(ctx, setKind, at.set.Namespace, selector); err != nil {
-			return nil, err
-		}
-	}
-	if pods, _, err = at.conn.List(ctx, podKind, at.set.Namespace, selector); err != nil {
-		return nil, err
-	}
-	out := verdict.Current(w, refs(sets), refs(pods))
-	slices.SortFunc(out, func(a, b *api.Object) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return out, nil
-}
-
-func refs(list []api.Object) (out []*api.Object) {
-	for i := range list {
-		out = append(out, &list[i])
-	}
-	return out
 }

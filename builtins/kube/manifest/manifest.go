@@ -28,6 +28,9 @@ const (
 	AnnotationVersioned = "runner.erlmcp.org/versioned"
 	// AnnotationAfter names objects of the set that come before this one: "Job/migrate, Service/db".
 	AnnotationAfter = "runner.erlmcp.org/after"
+	// AnnotationApply is "false" on a Job that is applied with no others: it is checked, has the environment's images, and
+	// is run by its name.
+	AnnotationApply = "runner.erlmcp.org/apply"
 )
 
 // Object is one object of a set.
@@ -59,6 +62,7 @@ func (o *Object) Plain() string {
 // Set is what the manifests of a target ask for.
 type Set struct {
 	Objects  []Object // by stage, then in an order that is the same every time
+	Jobs     []Object // Jobs that are run by their names, and are not applied
 	Files    []string // what was read
 	Images   []string // of all containers
 	Warnings []string // what is allowed and will hurt, each with its place
@@ -122,6 +126,7 @@ func (l *loading) decide(extra Overrides) {
 	l.check()
 	l.namespaces()
 	l.twice()
+	l.unapplied()
 	l.override(extra)
 	l.rules()
 	l.stages()
@@ -138,7 +143,11 @@ func (l *loading) set() (*Set, error) {
 	s := &Set{Files: l.files}
 	images := map[string]bool{}
 	for _, o := range l.objects {
-		s.Objects = append(s.Objects, *o)
+		if o.apart() {
+			s.Jobs = append(s.Jobs, *o)
+		} else {
+			s.Objects = append(s.Objects, *o)
+		}
 		for _, c := range containersOf(o) {
 			if image, _ := c.value["image"].(string); image != "" && !images[image] {
 				images[image] = true

@@ -99,6 +99,8 @@ func (l *loading) after(o *Object) (out []*Object) {
 		case best == nil && l.partial:
 		case best == nil:
 			l.mistaken(o, path, "%s: the set has no %s%s", AnnotationAfter, ref, builtin.DidYouMean(ref, names))
+		case best.apart():
+			l.mistaken(o, path, "%s: %s is not applied: it is run by its name", AnnotationAfter, ref)
 		case barrier(o) && !barrier(best):
 			l.mistaken(o, path, "%s: a %s comes before all others", AnnotationAfter, o.GetKind())
 		default:

@@ -115,7 +115,7 @@ func (w *Way) next(ctx context.Context) (*api.Object, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.turn++
-	return &pods[w.turn%len(pods)], nil
+	return pods[w.turn%len(pods)], nil
 }
 
 // line is the connection to a pod, which all its streams share.

@@ -3,20 +3,19 @@
 package reach
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/verdict"
 )
 
 // Workload names what runs pods, such as "deployment/web".
@@ -31,13 +30,12 @@ func Workload(namespace, name string) (api.Ref, error) {
 }
 
 var (
-	podKind        = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
-	replicaSetKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}
-	controllerKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ControllerRevision"}
+	podKind = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	setKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}
 )
 
 // Pods gives the ready pods of a workload's newest revision, sorted by name. No pod and no error says that none is ready.
-func Pods(ctx context.Context, c *api.Conn, workload api.Ref) ([]api.Object, error) {
+func Pods(ctx context.Context, c *api.Conn, workload api.Ref) ([]*api.Object, error) {
 	o, err := c.Get(ctx, workload)
 	if err != nil {
 		return nil, err
@@ -45,18 +43,39 @@ func Pods(ctx context.Context, c *api.Conn, workload api.Ref) ([]api.Object, err
 	if o == nil {
 		return nil, fmt.Errorf("there is no %s in %s", workload, workload.Namespace)
 	}
-	selector, err := selectorOf(o)
+	all, err := Current(ctx, c, o)
+	return slices.DeleteFunc(all, func(p *api.Object) bool { return !Ready(p) }), err
+}
+
+// Current gives the pods of a workload's newest revision that are not on their way out, sorted by name; a pod's is itself.
+func Current(ctx context.Context, c *api.Conn, workload *api.Object) ([]*api.Object, error) {
+	if workload.GetKind() == "Pod" {
+		return []*api.Object{workload}, nil
+	}
+	selector, err := selectorOf(workload)
 	if err != nil {
 		return nil, err
 	}
-	newest, err := revision(ctx, c, o, selector)
+	var sets []api.Object
+	if workload.GetKind() == "Deployment" {
+		if sets, _, err = c.List(ctx, setKind, workload.GetNamespace(), selector); err != nil {
+			return nil, err
+		}
+	}
+	pods, _, err := c.List(ctx, podKind, workload.GetNamespace(), selector)
 	if err != nil {
 		return nil, err
 	}
-	all, _, err := c.List(ctx, podKind, workload.Namespace, selector)
-	all = slices.DeleteFunc(all, func(p api.Object) bool { return !newest(&p) || p.GetDeletionTimestamp() != nil || !Ready(&p) })
-	slices.SortFunc(all, func(a, b api.Object) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return all, err
+	out := verdict.Current(workload, refs(sets), refs(pods))
+	slices.SortFunc(out, func(a, b *api.Object) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return out, nil
+}
+
+func refs(list []api.Object) (out []*api.Object) {
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
 }
 
 func selectorOf(o *api.Object) (string, error) {
@@ -65,48 +84,14 @@ func selectorOf(o *api.Object) (string, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &form); err != nil {
 		return "", err
 	}
+	if len(form.MatchLabels)+len(form.MatchExpressions) == 0 {
+		return "", errors.New("it selects no pods")
+	}
 	s, err := metav1.LabelSelectorAsSelector(&form)
 	if err != nil {
 		return "", err
 	}
 	return s.String(), nil
-}
-
-// revision gives what tells pods of the newest revision from others.
-func revision(ctx context.Context, c *api.Conn, o *api.Object, selector string) (func(*api.Object) bool, error) {
-	if o.GetKind() == "StatefulSet" {
-		hash, _, _ := unstructured.NestedString(o.Object, "status", "updateRevision")
-		return func(p *api.Object) bool {
-			return p.GetLabels()["controller-revision-hash"] == hash && owned(p, o.GetUID())
-		}, nil
-	}
-	kind, number := replicaSetKind, func(r *api.Object) int64 {
-		n, _ := strconv.ParseInt(r.GetAnnotations()["deployment.kubernetes.io/revision"], 10, 64)
-		return n
-	}
-	if o.GetKind() == "DaemonSet" {
-		kind, number = controllerKind, func(r *api.Object) int64 {
-			n, _, _ := unstructured.NestedInt64(r.Object, "revision")
-			return n
-		}
-	}
-	all, _, err := c.List(ctx, kind, o.GetNamespace(), selector)
-	all = slices.DeleteFunc(all, func(r api.Object) bool { return !owned(&r, o.GetUID()) })
-	if err != nil || len(all) == 0 {
-		return func(*api.Object) bool { return false }, err
-	}
-	last := slices.MaxFunc(all, func(a, b api.Object) int { return cmp.Compare(number(&a), number(&b)) })
-	if o.GetKind() == "DaemonSet" {
-		hash := last.GetLabels()["controller-revision-hash"]
-		return func(p *api.Object) bool {
-			return p.GetLabels()["controller-revision-hash"] == hash && owned(p, o.GetUID())
-		}, nil
-	}
-	return func(p *api.Object) bool { return owned(p, last.GetUID()) }, nil
-}
-
-func owned(o *api.Object, by types.UID) bool {
-	return slices.ContainsFunc(o.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == by })
 }
 
 // Ready reports whether a pod says that it serves.
