@@ -12,9 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
+// Patience is how long a request may take, with all its attempts: an API server that is restarted is back within that.
+const Patience = 60 * time.Second
+
 const (
 	attempt   = 10 * time.Second // how long one attempt may take
-	patience  = 60 * time.Second // how long all may take: an API server that is restarted is back within that
 	curiosity = 5 * time.Second  // how long a server is tried that has never answered
 	firstWait = 100 * time.Millisecond
 	longWait  = time.Second
@@ -26,7 +28,7 @@ var ErrNoAnswer = errors.New("the API server does not answer")
 // again makes a request, and again when the connection or the server failed or it asked to come later: not when it was
 // understood and refused. Each request here can be made twice. A server that has answered before is waited for.
 func (c *Conn) again(ctx context.Context, request func(context.Context) error) error {
-	long, known := patience, c.answered.Load()
+	long, known := Patience, c.answered.Load()
 	if !known {
 		long = curiosity
 	}

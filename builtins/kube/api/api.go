@@ -160,11 +160,23 @@ func (c *Conn) Apply(ctx context.Context, want *Object, how Applying) (o *Object
 	if how.DryRun {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	err = c.again(ctx, func(ctx context.Context) error {
-		o, err = at.Patch(ctx, want.GetName(), types.ApplyYAMLPatchType, data, options)
-		return err
-	})
-	return o, err
+	for try := 1; ; try++ {
+		err = c.again(ctx, func(ctx context.Context) error {
+			o, err = at.Patch(ctx, want.GetName(), types.ApplyYAMLPatchType, data, options)
+			return err
+		})
+		if try == overtaken || !IsConflict(err) || isOwned(err) || c.Clock.Sleep(ctx, firstWait) != nil {
+			return o, err
+		}
+	}
+}
+
+// overtaken is how often an apply is tried that others come before: each time the server merges it with what is there.
+const overtaken = 5
+
+// isOwned reports a conflict about who owns fields, which does not pass.
+func isOwned(err error) bool {
+	return apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
 }
 
 // Patch changes an object by a patch of a kind, as a manager; subresources such as "status" or "scale" may follow.

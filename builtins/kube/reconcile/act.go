@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -99,11 +100,16 @@ func (a *acting) record(ctx context.Context) error {
 	return op.Half(ctx, "inventory written")
 }
 
+// silence is how long a wait goes without a line.
+const silence = 500 * time.Millisecond
+
 func (a *acting) stage(ctx context.Context, stage int) ([]Applied, error) {
 	var g errgroup.Group
 	g.SetLimit(atOnce)
 	bad := make([]error, len(a.plan.Acts))
 	before := len(a.done)
+	quiet := op.WaitingIf(ctx, func(ctx context.Context) error { return a.conn.Clock.Sleep(ctx, silence) }, "the cluster to take what is applied", a.conn.Clock.Now().Add(api.Patience))
+	defer quiet()
 	for i, act := range a.plan.Acts {
 		if act.Stage != stage {
 			continue
@@ -222,16 +228,26 @@ func (a *acting) say(ctx context.Context, note string) {
 	out.Close()
 }
 
-// migrate makes what people's tools own of an object runner's, so that what is asked for no more goes.
+// migrate makes what people's tools own of an object runner's, so that what is asked for no more goes. Its status may
+// change meanwhile, so it is tried again.
 func (a *acting) migrate(ctx context.Context, act Act) error {
-	patch, err := csaupgrade.UpgradeManagedFieldsPatch(act.Live, sets.New(tools...), api.Manager)
-	if err != nil || patch == nil {
-		return err
+	for live := act.Live; live != nil; {
+		patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(tools...), api.Manager)
+		if err != nil || patch == nil {
+			return err
+		}
+		_, err = a.conn.Patch(ctx, act.Ref, types.JSONPatchType, patch)
+		if err == nil {
+			return a.step(ctx, "taken over "+act.Ref.String())
+		}
+		if !api.IsConflict(err) {
+			return err
+		}
+		if live, err = a.conn.Get(ctx, act.Ref); err != nil {
+			return err
+		}
 	}
-	if _, err = a.conn.Patch(ctx, act.Ref, types.JSONPatchType, patch); err != nil {
-		return err
-	}
-	return a.step(ctx, "taken over "+act.Ref.String())
+	return nil // it is gone, and is made
 }
 
 // handOver makes another manager of runner's the owner of a workload's count, so that the count stays when runner gives

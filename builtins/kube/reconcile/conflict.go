@@ -65,7 +65,7 @@ type rivals struct {
 // own is taken.
 func sorted(taken []*Taken, auto, take bool) (r rivals) {
 	for _, t := range taken {
-		name := strings.Fields(t.Manager + " ")[0]
+		name, _, _ := strings.Cut(t.Manager, " ")
 		scales := strings.Contains(t.Manager, `with subresource "scale"`)
 		switch {
 		case name == handover, scales && name == scaler && !auto:

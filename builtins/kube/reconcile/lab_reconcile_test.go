@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
@@ -328,5 +329,26 @@ func TestLabStatefulSetIsFreed(t *testing.T) {
 	until(ready)
 	if got := w.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[0].image}"); got != "db:1 db:1" {
 		t.Errorf("there are %s", got)
+	}
+}
+
+// TestLabServersAndTheirTroubles: what a server refuses for the moment is asked again, and what it refuses for good is said.
+func TestLabServersAndTheirTroubles(t *testing.T) {
+	w := newWorld(t)
+	proxy := w.lab.Proxy(t)
+	w.conn = proxy.Conn(t)
+	for i, f := range []kubetest.Fault{
+		{Status: 409, Reason: metav1.StatusReasonConflict, Text: "the object has been modified; please apply your changes to the latest version"},
+		{Status: 429, After: 1},
+		{Status: 500, Reason: metav1.StatusReasonInternalError, Text: `failed calling webhook "policy.example.com": context deadline exceeded`},
+	} {
+		proxy.Times(2, "apply deployments", f)
+		w.mustApply(w.objects(v(shop, fmt.Sprint(i))), Options{})
+		proxy.Heal()
+	}
+	proxy.Times(1, "apply deployments", kubetest.Fault{Status: 403, Reason: metav1.StatusReasonForbidden, Text: `admission webhook "policy.example.com" denied the request: images come from our registry`})
+	_, _, _, err := w.apply(t.Context(), w.objects(v(shop, "9")), Options{})
+	if err == nil || !strings.Contains(err.Error(), "cannot apply deployment/web: ") || !strings.Contains(err.Error(), "images come from our registry") {
+		t.Errorf("%v", err)
 	}
 }
