@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // The inventory lies in the parent of the set, a Secret as the ApplySet specification (KEP-3659) wants it: other tools
@@ -22,6 +23,7 @@ const (
 	noteTooling    = "applyset.kubernetes.io/tooling"
 	noteKinds      = "applyset.kubernetes.io/contains-group-kinds"
 	noteNamespaces = "applyset.kubernetes.io/additional-namespaces"
+	noteOf         = "runner.erlmcp.org/namespace" // of the target: two of one name must not prune each other
 	tooling        = "runner/v1"
 	inventoryField = "inventory" // JSON, compressed by zstd
 	maxInventory   = 64 << 20    // the most memory that an inventory may take
@@ -40,6 +42,10 @@ func readInventory(ctx context.Context, c *api.Conn, set Set) ([]Kept, error) {
 	}
 	if by := o.GetAnnotations()[noteTooling]; by != tooling {
 		return nil, fmt.Errorf("cannot use the Secret %s/%s: it belongs to %q, not to runner", set.State, set.Parent(), by)
+	}
+	if of := o.GetAnnotations()[noteOf]; of != set.Namespace {
+		return nil, op.Hint(fmt.Errorf("cannot use the Secret %s/%s: it is of the target %s in the namespace %s, and this one is in %s", set.State, set.Parent(), set.Name, of, set.Namespace),
+			"give one of the two another name, or another state namespace")
 	}
 	text, _, _ := unstructured.NestedString(o.Object, "data", inventoryField)
 	packed, err := base64.StdEncoding.DecodeString(text)
@@ -85,7 +91,7 @@ func writeInventory(ctx context.Context, c *api.Conn, set Set, kept []Kept) erro
 		"metadata": map[string]any{
 			"name": set.Parent(), "namespace": set.State,
 			"labels":      map[string]any{labelSet: set.ID()},
-			"annotations": map[string]any{noteTooling: tooling, noteKinds: joined(kinds), noteNamespaces: joined(namespaces)},
+			"annotations": map[string]any{noteTooling: tooling, noteKinds: joined(kinds), noteNamespaces: joined(namespaces), noteOf: set.Namespace},
 		},
 		"data": map[string]any{inventoryField: base64.StdEncoding.EncodeToString(w.EncodeAll(data, nil))},
 	}}

@@ -352,3 +352,18 @@ func TestLabServersAndTheirTroubles(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLabOneNameOneTarget: two targets of one name do not share an inventory, by which one would prune the other.
+func TestLabOneNameOneTarget(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(w.objects(v(shop, "1")), Options{})
+	other := w.set
+	other.Namespace = w.lab.Namespace(t)
+	_, err := Observe(t.Context(), w.conn, other, nil)
+	if err == nil || !strings.Contains(err.Error(), "it is of the target shop in the namespace "+w.set.Namespace) || op.HintOf(err) == "" {
+		t.Errorf("%v", err)
+	}
+	if _, err := Prune(t.Context(), w.conn, other, nil); err == nil {
+		t.Error("it prunes what is another's")
+	}
+}
