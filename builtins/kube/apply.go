@@ -3,14 +3,15 @@ package kube
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/follow"
 	"github.com/erlmcp/runner/builtins/kube/manifest"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
+	"github.com/erlmcp/runner/builtins/kube/verdict"
 	"github.com/erlmcp/runner/builtins/patient"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -136,11 +137,35 @@ func say(ctx context.Context, notes ...string) {
 
 // inverse puts back what is there.
 func (a aim) inverse(ctx context.Context, d *Kubernetes) (any, error) {
-	_, wants, seen, err := a.first(ctx, d)
+	at, wants, seen, err := a.first(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	return Restore{Cluster: a.cluster, Was: Snapshot{reconcile.Snap(wants, seen, a.options())}, Of: a.key, Timeout: restoring}, nil
+	stood, err := at.stood(ctx, wants, seen)
+	if err != nil {
+		return nil, err
+	}
+	return Restore{Cluster: a.cluster, Was: Snapshot{reconcile.Snap(wants, seen, a.options(), stood)}, Of: a.key, Timeout: restoring}, nil
+}
+
+// stood tells which of the objects that are wanted are live now: they must be again behind an undo. What is not live now,
+// an undo need not wait for.
+func (at place) stood(ctx context.Context, wants []reconcile.Want, seen *reconcile.Seen) (map[api.Ref]bool, error) {
+	var items []follow.Item
+	for _, r := range reconcile.Refs(wants) {
+		if o := seen.Of(r); o != nil {
+			items = append(items, follow.ItemOf(o, true))
+		}
+	}
+	out := map[api.Ref]bool{}
+	if len(items) == 0 {
+		return out, nil
+	}
+	found, err := follow.Look(ctx, at.conn, items)
+	for _, s := range found.Standing {
+		out[s.Ref] = s.State == verdict.Ready
+	}
+	return out, err
 }
 
 // restoring is how long a restored version may take to be live.
@@ -177,11 +202,13 @@ func (r Restore) Do(ctx context.Context, d *Kubernetes) (op.Restored, error) {
 	if err != nil {
 		return op.Restored{}, err
 	}
-	done, bad := reconcile.Restore(ctx, at.conn, at.set, r.Was.Snapshot, r.Of)
+	done, err := reconcile.Restore(ctx, at.conn, at.set, r.Was.Snapshot, r.Of, func(ctx context.Context, stand []reconcile.Applied) error {
+		return d.live(ctx, at, stand, until)
+	})
 	for _, ref := range done.Left {
 		say(ctx, fmt.Sprintf("%s stays: what it holds cannot be made again", ref))
 	}
-	return op.Restored{Already: len(done.Changed)+len(done.Removed) == 0}, errors.Join(bad, d.live(ctx, at, done.Changed, until))
+	return op.Restored{Already: done.Changed == 0}, err
 }
 
 // Snapshot is a reconcile.Snapshot as one JSON value on the wire.

@@ -3,6 +3,8 @@
 package kube
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -206,5 +208,55 @@ func TestLabHistory(t *testing.T) {
 	h, err := History{Cluster: l.target}.Do(t.Context(), l.d)
 	if err != nil || len(h) != 2 || !h[1].Live || h[0].Live {
 		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// TestLabUndoToWhatWasNotLive: an undo waits for what was live to be so again, and not for what was broken before.
+func TestLabUndoToWhatWasNotLive(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	apply := func(run, image string) (Restore, error) {
+		t.Helper()
+		l.say(image, "info")
+		a := Apply{Cluster: l.target, Timeout: 60e9, Key: op.Key(run + "/1")}
+		inverse, err := a.Inverse(t.Context(), l.d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Do(t.Context(), l.d)
+		return inverse.(Restore), err
+	}
+	if _, err := apply("run1", "1-fault-imagepull"); err == nil {
+		t.Fatal("what cannot be pulled is live")
+	}
+	before := l.state()
+	undo, err := apply("run2", "2-fault-imagepull")
+	if err == nil || !strings.Contains(err.Error(), "app:2-fault-imagepull") {
+		t.Fatalf("%v", err)
+	}
+	if r, err := undo.Do(t.Context(), l.d); err != nil || r.Already || l.state() != before {
+		t.Errorf("%+v, %v\n%s\nwas\n%s", r, err, l.state(), before)
+	}
+	if _, err := apply("run3", "3"); err != nil {
+		t.Fatal(err)
+	}
+	live := l.state()
+	undo, err = apply("run4", "4-fault-imagepull")
+	if err == nil {
+		t.Fatal("what cannot be pulled is live")
+	}
+	at, err := l.d.at(t.Context(), l.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := false
+	if _, err := reconcile.Restore(t.Context(), at.conn, at.set, undo.Was.Snapshot, undo.Of, func(_ context.Context, stand []reconcile.Applied) error {
+		waits = slices.ContainsFunc(stand, func(a reconcile.Applied) bool { return a.Kind == "Deployment" })
+		return errors.New("killed while it waits")
+	}); err == nil || !waits {
+		t.Errorf("it does not wait: %v", err)
+	}
+	if r, err := undo.Do(t.Context(), l.d); err != nil || !r.Already || l.state() != live {
+		t.Errorf("%+v, %v\n%s\nwas\n%s", r, err, l.state(), live)
 	}
 }

@@ -33,7 +33,7 @@ func TestLabFirstNoopChange(t *testing.T) {
 	if len(p.Acts) != 1 || p.Acts[0].Ref.String() != "deployment/web" {
 		t.Errorf("one has changed: %s", strings.Join(p.Lines(), "\n"))
 	}
-	if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err == nil || !strings.Contains(err.Error(), "deployment/web") {
+	if _, err := Restore(t.Context(), w.conn, w.set, snap, key, nobody); err == nil || !strings.Contains(err.Error(), "deployment/web") {
 		t.Errorf("what a later op has changed is taken back: %v", err)
 	}
 }
@@ -94,7 +94,7 @@ func (w *world) steps(do func(context.Context) (Snapshot, op.Key, error), was ma
 			w.t.Fatal(err)
 		}
 		for again := range 2 {
-			if _, err := Restore(w.t.Context(), w.conn, w.set, snap, key); err != nil {
+			if _, err := Restore(w.t.Context(), w.conn, w.set, snap, key, nobody); err != nil {
 				w.t.Fatalf("step %d (%s), undo %d: %v", stop, h.at, again+1, err)
 			}
 			w.same(was, fmt.Sprintf("step %d (%s), undo %d", stop, h.at, again+1))
@@ -134,7 +134,7 @@ func TestLabAutoscaler(t *testing.T) {
 		t.Errorf("behind an apply %d replicas", n)
 	}
 	w.kubectl("scale", "deployment/web", "--replicas=8")
-	if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err != nil {
+	if _, err := Restore(t.Context(), w.conn, w.set, snap, key, nobody); err != nil {
 		t.Fatal(err)
 	}
 	if n := w.replicas("web"); n != 8 {
@@ -159,7 +159,7 @@ func TestLabOwners(t *testing.T) {
 	snap, key, _ := w.mustApply(w.objects(v(shop, "2")), Options{Take: true})
 	time.Sleep(1100 * time.Millisecond) // a server keeps the time of a write by the second
 	w.kubectl("set", "env", "deployment/web", "A=again")
-	_, err = Restore(t.Context(), w.conn, w.set, snap, key)
+	_, err = Restore(t.Context(), w.conn, w.set, snap, key, nobody)
 	var conflict *op.Conflict
 	if !errors.As(err, &conflict) {
 		t.Errorf("what somebody has changed since is taken back: %v", err)
@@ -268,7 +268,7 @@ func TestLabEveryRequestIsCut(t *testing.T) {
 			proxy.Settle()
 			proxy.Heal()
 			w.conn = w.lab.Conn(t)
-			if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err != nil {
+			if _, err := Restore(t.Context(), w.conn, w.set, snap, key, nobody); err != nil {
 				t.Fatalf("request %d, %+v: %v", n, f, err)
 			}
 			w.same(was, fmt.Sprintf("request %d, %+v", n, f))
@@ -323,7 +323,7 @@ func TestLabStatefulSetIsFreed(t *testing.T) {
 		seen, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
 		return n == 1 && seen == o.GetGeneration()
 	})
-	if _, err := Restore(t.Context(), w.conn, w.set, snap, key); err != nil {
+	if _, err := Restore(t.Context(), w.conn, w.set, snap, key, nobody); err != nil {
 		t.Fatal(err)
 	}
 	until(ready)

@@ -78,7 +78,7 @@ func (w *world) apply(ctx context.Context, wants []Want, o Options) (Snapshot, o
 	w.n++
 	o.Key = op.Key(fmt.Sprintf("run%d/1", w.n))
 	seen := w.observe(wants)
-	snap := Snap(wants, seen, o)
+	snap := Snap(wants, seen, o, nil)
 	data, err := json.Marshal(snap) // it lies in an undo log
 	if err != nil || json.Unmarshal(data, &snap) != nil {
 		w.t.Fatal(err)
@@ -87,6 +87,9 @@ func (w *world) apply(ctx context.Context, wants []Want, o Options) (Snapshot, o
 	err = p.Apply(ctx, w.conn, w.set, o, func(context.Context, []Applied, bool) error { return nil })
 	return snap, o.Key, p, err
 }
+
+// nobody waits for what was live.
+func nobody(context.Context, []Applied) error { return nil }
 
 func (w *world) mustApply(wants []Want, o Options) (Snapshot, op.Key, *Plan) {
 	w.t.Helper()

@@ -25,6 +25,7 @@ type Before struct {
 	Owned map[string]any `json:"owned,omitempty"` // what runner had applied
 	All   map[string]any `json:"all,omitempty"`   // all of it, where runner had applied nothing, or where the op takes what is others'
 	Keeps bool           `json:"keeps,omitempty"` // its count had been handed over
+	Live  bool           `json:"live,omitempty"`  // it was live, and must be again
 }
 
 func (b Before) absent() bool { return b.Owned == nil && b.All == nil }
@@ -36,13 +37,13 @@ type Snapshot struct {
 	Replaces  bool     `json:"replaces,omitempty"` // the op may delete an object to make it anew
 }
 
-// Snap keeps what is there of what is wanted, for an op with options.
-func Snap(wants []Want, seen *Seen, o Options) Snapshot {
+// Snap keeps what is there of what is wanted, for an op with options; stood tells what of it is live.
+func Snap(wants []Want, seen *Seen, o Options, stood map[api.Ref]bool) Snapshot {
 	s := Snapshot{Inventory: seen.Inventory, Replaces: o.Replace}
 	for _, w := range wants {
 		b := Before{Ref: api.RefOf(&w.Object)}
 		if live := seen.Of(b.Ref); live != nil {
-			b.Run, b.Keeps = live.GetAnnotations()[RunKey], fieldsOf(live, handover) != nil
+			b.Run, b.Keeps, b.Live = live.GetAnnotations()[RunKey], fieldsOf(live, handover) != nil, stood[b.Ref]
 			if b.Owned = owned(live, api.Manager); b.Owned == nil || o.Take {
 				b.All = whole(live)
 			}
@@ -67,14 +68,14 @@ var stays = []string{"Namespace", "PersistentVolumeClaim", "PersistentVolume"}
 
 // Restored is what an undo has done.
 type Restored struct {
-	Changed []Applied // objects that were put back
-	Removed []api.Ref
+	Changed int       // how many objects were put back or removed
 	Left    []api.Ref // namespaces and volumes that the op had made
 }
 
 // Restore puts the objects of a snapshot back, as far as the op of a key has changed them. What somebody has changed
-// since is a conflict: it is not touched, and the rest goes on. It can be repeated.
-func Restore(ctx context.Context, c *api.Conn, set Set, was Snapshot, of op.Key) (Restored, error) {
+// since is a conflict: it is not touched, and the rest goes on. Then ready must return: it gets what was live before. It can
+// be repeated; one that is killed while it waits waits again.
+func Restore(ctx context.Context, c *api.Conn, set Set, was Snapshot, of op.Key, ready func(context.Context, []Applied) error) (Restored, error) {
 	wants := make([]Want, len(was.Objects))
 	for i, b := range was.Objects {
 		wants[i].Object.SetGroupVersionKind(b.Ref.GVK())
@@ -96,11 +97,14 @@ func Restore(ctx context.Context, c *api.Conn, set Set, was Snapshot, of op.Key)
 		})
 	}
 	g.Wait()
-	slices.SortFunc(r.out.Changed, func(a, b Applied) int { return order(a.Ref, b.Ref) })
-	slices.SortFunc(r.out.Removed, order)
 	slices.SortFunc(r.out.Left, order)
 	err = errors.Join(bad...)
-	if err == nil && digest(seen.Inventory) != digest(was.Inventory) {
+	begun := digest(seen.Inventory) != digest(was.Inventory)
+	if begun || r.out.Changed > 0 {
+		slices.SortFunc(r.stand, func(a, b Applied) int { return order(a.Ref, b.Ref) })
+		err = errors.Join(err, ready(ctx, r.stand))
+	}
+	if err == nil && begun {
 		err = restoreInventory(ctx, c, set, was.Inventory, r.out.Left)
 	}
 	return r.out, err
@@ -124,8 +128,9 @@ type restoring struct {
 	of   string
 	seen *Seen
 
-	mu  sync.Mutex
-	out Restored
+	mu    sync.Mutex
+	out   Restored
+	stand []Applied
 }
 
 // one puts one object back.
@@ -146,15 +151,35 @@ func (r *restoring) one(ctx context.Context, b Before) error {
 	case live == nil:
 		return r.make(ctx, b)
 	case !mine && b.Owned != nil && digest(owned(live, api.Manager)) == digest(b.Owned):
-		return r.release(ctx, b, live)
+		return r.stays(ctx, b, live)
 	case !mine && b.Owned == nil && fieldsOf(live, api.Manager) == nil:
-		return nil
+		return r.stays(ctx, b, live)
 	case !mine && b.Owned != nil:
 		return &op.Conflict{What: b.Ref.String(), Wanted: "as it was", Found: "changed by somebody else"}
 	case b.All != nil:
 		return r.giveBack(ctx, b, live)
 	}
 	return r.reapply(ctx, b, live)
+}
+
+// stays notes an object that is as it was.
+func (r *restoring) stays(ctx context.Context, b Before, live *api.Object) error {
+	if err := r.release(ctx, b, live); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stands(b, live, true)
+	return nil
+}
+
+// stands notes what must be live again. It wants the lock.
+func (r *restoring) stands(b Before, o *api.Object, unchanged bool) {
+	if b.Live {
+		a := applied(o)
+		a.Unchanged = unchanged
+		r.stand = append(r.stand, a)
+	}
 }
 
 // release gives up a count that the op has handed over.
@@ -180,7 +205,7 @@ func (r *restoring) remove(ctx context.Context, b Before, live *api.Object) erro
 	if err := r.conn.Delete(ctx, b.Ref, live.GetUID()); err != nil && !noKind(err) {
 		return fmt.Errorf("cannot remove %s: %w", b.Ref, plain(err))
 	}
-	return r.note(ctx, "removed "+b.Ref.String(), func() { r.out.Removed = append(r.out.Removed, b.Ref) })
+	return r.note(ctx, "removed "+b.Ref.String(), func() { r.out.Changed++ })
 }
 
 // config is what runner had applied, with the mark of the op that had.
@@ -261,7 +286,10 @@ func isReady(pod *api.Object) bool {
 
 // put notes an object that was put back.
 func (r *restoring) put(ctx context.Context, b Before, o *api.Object) error {
-	return r.note(ctx, "put back "+b.Ref.String(), func() { r.out.Changed = append(r.out.Changed, applied(o)) })
+	return r.note(ctx, "put back "+b.Ref.String(), func() {
+		r.out.Changed++
+		r.stands(b, o, false)
+	})
 }
 
 // keepReplicas hands the count of a workload over where the version before did not say one and the failed one did.
