@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,9 +16,10 @@ type faults struct {
 	brackets   bool          // health answers 2 MB of [
 	redirect   bool          // health answers 302
 	ignoreTerm bool          // SIGTERM does nothing
+	memory     int           // MiB that are taken and kept when it listens
 }
 
-var faultNames = []string{"health", "slow_start", "crash_after", "garbage", "brackets", "redirect", "ignore_term"}
+var faultNames = []string{"health", "slow_start", "crash_after", "garbage", "brackets", "redirect", "ignore_term", "memory"}
 
 // parseFaults reads those stamped into the binary, "health=unhealthy,slow_start=3s", then those of the environment,
 // MCPD_SLOW_START=3s, which win.
@@ -61,6 +63,8 @@ func (f *faults) set(name, value string) (err error) {
 		f.redirect = value != "0"
 	case "ignore_term":
 		f.ignoreTerm = value != "0"
+	case "memory":
+		f.memory, err = strconv.Atoi(value)
 	default:
 		return fmt.Errorf("unknown fault %q: want one of %s", name, strings.Join(faultNames, ", "))
 	}

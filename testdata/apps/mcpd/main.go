@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -79,6 +80,7 @@ func run(addr string, f faults) error {
 		return err
 	}
 	fmt.Printf("mcpd %s listens on %s\n", version, l.Addr())
+	defer runtime.KeepAlive(taken(f.memory))
 	s := &http.Server{Handler: newApp(version, f, time.Now()).routes(), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
@@ -102,6 +104,15 @@ func stopping(ignoreTerm bool) (context.Context, context.CancelFunc) {
 		return signal.NotifyContext(context.Background(), os.Interrupt)
 	}
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+// taken is memory of so many MiB, each page of it written to.
+func taken(mib int) []byte {
+	b := make([]byte, mib<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	return b
 }
 
 func crash() {

@@ -96,13 +96,13 @@ func TestHealthDocumentIsJSON(t *testing.T) {
 }
 
 func TestParseFaults(t *testing.T) {
-	env := map[string]string{"MCPD_SLOW_START": "2s", "MCPD_GARBAGE": "1"}
+	env := map[string]string{"MCPD_SLOW_START": "2s", "MCPD_GARBAGE": "1", "MCPD_MEMORY": "64"}
 	got, err := parseFaults("health=unhealthy,slow_start=3s", func(k string) string { return env[k] })
-	want := faults{health: "unhealthy", slowStart: 2 * time.Second, garbage: true}
+	want := faults{health: "unhealthy", slowStart: 2 * time.Second, garbage: true, memory: 64}
 	if err != nil || got != want {
 		t.Errorf("faults %+v, %v", got, err)
 	}
-	for _, bad := range []string{"health=sick", "slow_start=soon", "teapot=1"} {
+	for _, bad := range []string{"health=sick", "slow_start=soon", "teapot=1", "memory=much"} {
 		if _, err := parseFaults(bad, func(string) string { return "" }); err == nil {
 			t.Errorf("%s is taken", bad)
 		}

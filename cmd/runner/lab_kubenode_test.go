@@ -1,0 +1,280 @@
+//go:build labs
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/kubetest"
+)
+
+// nodeSite is a project whose target is a namespace of a real node: mcpd twice, behind a Service.
+type nodeSite struct {
+	*site
+	node      *kubetest.Node
+	conn      *api.Conn
+	namespace string
+}
+
+const nodeEnvironments = `
+production = environment(
+    app = "mcpd",
+    build = go(".", tests = []),
+    target = cluster("%[1]s", "mcpd", context = "%[2]s", images = {"mcpd": "%[3]s"}, serves = "deployment/mcpd:8080"),
+    health = probe("/health", within = "20s"),
+    smoke = [smoke.http("/health/ready"), smoke.jsonrpc("/mcp", method = "initialize")],
+    keep = 3,
+)
+`
+
+const nodeManifests = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: mcpd}
+spec:
+  replicas: 2
+  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+  selector: {matchLabels: {app: mcpd}}
+  template:
+    metadata: {labels: {app: mcpd}}
+    spec:
+      terminationGracePeriodSeconds: 10
+      containers:
+      - name: mcpd
+        image: mcpd
+        args: [-listen, ":8080"]
+        ports: [{containerPort: 8080}]
+        env: [ENV]
+        readinessProbe: {httpGet: {path: /health/ready, port: 8080}, periodSeconds: 1}
+        lifecycle: {preStop: {sleep: {seconds: 3}}}
+        resources: {limits: {memory: 64Mi}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mcpd}
+spec: {selector: {app: mcpd}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: mcpd}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: mcpd}}}
+`
+
+// nodeFaults are the ways in which a version fails: what its pods are told, the image it is of where that is another, and
+// more documents.
+var nodeFaults = map[string]struct{ env, tag, more string }{
+	"missing image": {tag: "none"},
+	"crash loop":    {env: `{name: MCPD_CRASH_AFTER, value: 300ms}, {name: MCPD_SLOW_START, value: 5s}`},
+	"never ready":   {env: `{name: MCPD_HEALTH, value: unhealthy}`},
+	"memory":        {env: `{name: MCPD_MEMORY, value: "256"}`},
+	"failed job": {more: `---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: migrate, image: mcpd, args: [-check, "http://127.0.0.1:1/"]}]
+`},
+}
+
+func newNodeSite(t testing.TB) *nodeSite {
+	t.Helper()
+	bins, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := kubetest.StartNode(t)
+	s := &nodeSite{site: &site{t: t, dir: t.TempDir(), home: t.TempDir()}, node: node, conn: node.Conn(t), namespace: node.Namespace(t)}
+	s.more = append(s.more, "KUBECONFIG="+node.Kubeconfig)
+	for _, version := range []string{"1.0.0", "1.1.0", "1.2.0"} {
+		node.Push(t, bins[version], "mcpd:"+version)
+	}
+	if err := os.Mkdir(s.dir+"/k8s", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// deploy is the stock deploy.star, of a version that fails in a way, or in none.
+func (s *nodeSite) deploy(version, fault string) []string {
+	s.t.Helper()
+	how := nodeFaults[fault]
+	tag := version
+	if how.tag != "" {
+		tag = how.tag
+	}
+	s.write("VERSION", version+"\n")
+	s.write("environments.star", fmt.Sprintf(nodeEnvironments, s.namespace, s.node.Context, s.node.Registry+"/mcpd:"+tag))
+	s.write("k8s/app.yaml", strings.ReplaceAll(nodeManifests, "ENV", how.env)+how.more)
+	return []string{"deploy.star", "production", "--output", "plain"}
+}
+
+func (s *nodeSite) runs(code int, args ...string) {
+	s.t.Helper()
+	if got := s.process(0, args...); got != code {
+		s.t.Fatalf("%v: exit %d, want %d\n%s", args, got, code, s.out.String())
+	}
+}
+
+// under has something done while the Service is asked 200 times a second, by a new connection each time: nobody is to
+// notice, and the versions are those that answer.
+func (s *nodeSite) under(what string, do func(), versions ...string) {
+	s.t.Helper()
+	stop := s.node.Traffic(s.t, "http://"+s.node.Service(s.t, s.namespace, "mcpd")+"/version")
+	time.Sleep(time.Second)
+	do()
+	time.Sleep(time.Second)
+	got := stop()
+	s.t.Logf("%s: %d requests in %s, %.0f a second; %d failed; %v", what, got.Asked, got.Over.Round(time.Millisecond), float64(got.Asked)/got.Over.Seconds(), len(got.Failed), got.Answers)
+	if len(got.Failed) > 0 {
+		s.t.Errorf("%s: %d requests failed: %q\n%s", what, len(got.Failed), got.Failed[:min(5, len(got.Failed))], s.out.String())
+	}
+	for _, v := range versions {
+		if got.Answers[v] == 0 {
+			s.t.Errorf("%s: %s did not answer", what, v)
+		}
+		delete(got.Answers, v)
+	}
+	if len(got.Answers) > 0 {
+		s.t.Errorf("%s: these answer too: %v", what, got.Answers)
+	}
+}
+
+// TestLabKubeNodeLosesNothing: an update, one that fails and is taken back, and a rollback lose no request.
+func TestLabKubeNodeLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := newNodeSite(t)
+	s.runs(0, s.deploy("1.0.0", "")...)
+	if got := s.answers(); got != "1.0.0" {
+		t.Fatalf("%q answers", got)
+	}
+	s.under("update", func() { s.runs(0, s.deploy("1.1.0", "")...) }, "1.0.0", "1.1.0")
+	s.under("update that fails, and its undo", func() { s.runs(10, s.deploy("1.2.0", "crash loop")...) }, "1.1.0")
+	s.under("rollback", func() { s.runs(0, "rollback.star", "production") }, "1.1.0", "1.0.0")
+}
+
+// TestLabKubeNodeTells: what is wrong is told on one screen, soon, and taken back.
+func TestLabKubeNodeTells(t *testing.T) {
+	t.Parallel()
+	for fault, c := range map[string]struct {
+		appears string        // as the cluster has it
+		within  time.Duration // from then on it is told
+		says    []string
+	}{
+		"missing image": {"ErrImagePull", 15 * time.Second, []string{"/mcpd:none", "which the registry does not have"}},
+		"crash loop":    {"CrashLoopBackOff", 15 * time.Second, []string{"exits with 3 again and again"}},
+		"never ready":   {"Ready=False", 3 * time.Minute, []string{"its readiness probe fails", "503", "unless it recovers"}},
+		"memory":        {"OOMKilled", 15 * time.Second, []string{"runs out of memory again and again", "64Mi"}},
+		"failed job":    {"Failed", 15 * time.Second, []string{"job/migrate", "exits with 1"}},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			s := newNodeSite(t)
+			s.runs(0, s.deploy("1.0.0", "")...)
+			appeared := s.watch(c.appears)
+			run := s.start(s.deploy("1.1.0", fault)...)
+			told := run.told("cannot deploy mcpd")
+			<-run.ended
+			if code := run.cmd.ProcessState.ExitCode(); code != 10 {
+				t.Errorf("exit %d\n%s", code, run.out)
+			}
+			took := told.Sub(<-appeared)
+			t.Logf("told %s after %s\n%s", took.Round(10*time.Millisecond), c.appears, run.out)
+			if took > c.within {
+				t.Errorf("told after %s", took)
+			}
+			for _, text := range append(c.says, "every change is taken back") {
+				run.says(text)
+			}
+			if got := s.answers(); got != "1.0.0" {
+				t.Errorf("%q answers", got)
+			}
+		})
+	}
+}
+
+// told waits for a text, and tells when it came.
+func (l *live) told(text string) time.Time {
+	l.t.Helper()
+	limit := time.After(5 * time.Minute)
+	for {
+		got, more := l.out.look()
+		if strings.Contains(got, text) {
+			return time.Now()
+		}
+		select {
+		case <-more:
+		case <-l.ended:
+			l.t.Fatalf("ended without %q\n%s", text, l.out)
+		case <-limit:
+			l.t.Fatalf("no %q\n%s", text, l.out)
+		}
+	}
+}
+
+// watch tells when the cluster first has a pod with a container in a state, or in a phase, or not ready while it runs.
+func (s *nodeSite) watch(state string) <-chan time.Time {
+	s.t.Helper()
+	out := make(chan time.Time, 1)
+	go func() {
+		defer close(out)
+		for s.t.Context().Err() == nil {
+			pods, _, err := s.conn.List(s.t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, s.namespace, "")
+			for _, pod := range pods {
+				if err == nil && stands(pod, state) {
+					out <- time.Now()
+					return
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	return out
+}
+
+func stands(pod api.Object, state string) bool {
+	if phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase"); phase == state {
+		return true
+	}
+	all, _, _ := unstructured.NestedSlice(pod.Object, "status", "containerStatuses")
+	for _, c := range all {
+		c := c.(map[string]any)
+		if _, runs, _ := unstructured.NestedMap(c, "state", "running"); state == "Ready=False" && runs && c["ready"] == false {
+			return true
+		}
+		for _, at := range [][]string{{"state", "waiting", "reason"}, {"state", "terminated", "reason"}, {"lastState", "terminated", "reason"}} {
+			if reason, _, _ := unstructured.NestedString(c, at...); reason == state {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// answers is the version behind the Service. The first to ask waits until the node has made a way to it.
+func (s *nodeSite) answers() string {
+	s.t.Helper()
+	url := "http://" + s.node.Service(s.t, s.namespace, "mcpd") + "/version"
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		r, err := s.node.Client().Get(url)
+		if err == nil {
+			defer r.Body.Close()
+			b, _ := io.ReadAll(r.Body)
+			return strings.TrimSpace(string(b))
+		}
+		if time.Now().After(end) {
+			return err.Error()
+		}
+	}
+}
