@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -172,37 +173,53 @@ func TestLabKubeNodeTells(t *testing.T) {
 		within  time.Duration // from then on it is told
 		says    []string
 	}{
-		"missing image": {"ErrImagePull", 15 * time.Second, []string{"/mcpd:none", "which the registry does not have"}},
-		"crash loop":    {"CrashLoopBackOff", 15 * time.Second, []string{"exits with 3 again and again"}},
-		"never ready":   {"Ready=False", 3 * time.Minute, []string{"its readiness probe fails", "503", "unless it recovers"}},
-		"memory":        {"OOMKilled", 15 * time.Second, []string{"runs out of memory again and again", "64Mi"}},
-		"failed job":    {"Failed", 15 * time.Second, []string{"job/migrate", "exits with 1"}},
+		"missing image": {"ErrImagePull", 15 * time.Second, []string{"/mcpd:none, which the registry does not have"}},
+		"crash loop":    {"CrashLoopBackOff", 15 * time.Second, []string{"exits with 3 again and again", "panic: mcpd was told to crash"}},
+		"never ready":   {"not ready", 3 * time.Minute, []string{"its readiness probe fails: it is answered with 503", "unless it recovers", "mcpd 1.1.0 listens on"}},
+		"memory":        {"CrashLoopBackOff", 15 * time.Second, []string{"runs out of memory again and again, of which it may have 64Mi", "OOMKilled"}},
+		"failed job":    {"Error", 15 * time.Second, []string{"job/migrate", "exits with 1", "dial tcp 127.0.0.1:1: connect: connection refused"}},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			s := newNodeSite(t)
 			s.runs(0, s.deploy("1.0.0", "")...)
-			appeared := s.watch(c.appears)
+			seen := s.watch()
 			run := s.start(s.deploy("1.1.0", fault)...)
 			told := run.told("cannot deploy mcpd")
+			states := seen()
 			<-run.ended
 			if code := run.cmd.ProcessState.ExitCode(); code != 10 {
 				t.Errorf("exit %d\n%s", code, run.out)
 			}
-			took := told.Sub(<-appeared)
-			t.Logf("told %s after %s\n%s", took.Round(10*time.Millisecond), c.appears, run.out)
-			if took > c.within {
-				t.Errorf("told after %s", took)
+			for state, at := range states {
+				t.Logf("told %s after the first %s", told.Sub(at).Round(10*time.Millisecond), state)
+			}
+			if at, is := states[c.appears]; !is || told.Sub(at) > c.within {
+				t.Errorf("%v; told at %s\n%s", states, told, run.out)
 			}
 			for _, text := range append(c.says, "every change is taken back") {
 				run.says(text)
 			}
-			if got := s.answers(); got != "1.0.0" {
-				t.Errorf("%q answers", got)
+			_, screen, _ := strings.Cut(run.out.String(), " failed: ")
+			screen, _, _ = strings.Cut(screen, " undo: ")
+			t.Log(screen)
+			if n := strings.Count(screen, "\n"); n < 8 || n > screenful {
+				t.Errorf("the screen has %d lines", n)
+			}
+			for end := time.Now().Add(patience); s.answers() != "1.0.0"; time.Sleep(look) { // until the news of the last pods' end is everywhere
+				if time.Now().After(end) {
+					t.Fatalf("%q answers", s.answers())
+				}
 			}
 		})
 	}
 }
+
+// screenful is how many lines are seen at once.
+const screenful = 30
+
+// look is how often a test looks.
+const look = 50 * time.Millisecond
 
 // told waits for a text, and tells when it came.
 func (l *live) told(text string) time.Time {
@@ -223,50 +240,52 @@ func (l *live) told(text string) time.Time {
 	}
 }
 
-// watch tells when the cluster first has a pod with a container in a state, or in a phase, or not ready while it runs.
-func (s *nodeSite) watch(state string) <-chan time.Time {
+// watch looks when the cluster has a container first in each state that has a reason, and one that runs and is not ready.
+func (s *nodeSite) watch() (stop func() map[string]time.Time) {
 	s.t.Helper()
-	out := make(chan time.Time, 1)
+	states, enough, over := map[string]time.Time{}, make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(out)
-		for s.t.Context().Err() == nil {
-			pods, _, err := s.conn.List(s.t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, s.namespace, "")
-			for _, pod := range pods {
-				if err == nil && stands(pod, state) {
-					out <- time.Now()
-					return
+		defer close(over)
+		for {
+			pods, _, err := s.conn.List(context.Background(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, s.namespace, "")
+			for _, state := range statesOf(pods) {
+				if _, known := states[state]; !known && err == nil {
+					states[state] = time.Now()
 				}
 			}
-			time.Sleep(50 * time.Millisecond)
+			select {
+			case <-enough:
+				return
+			case <-time.After(look):
+			}
 		}
 	}()
-	return out
+	return func() map[string]time.Time { close(enough); <-over; return states }
 }
 
-func stands(pod api.Object, state string) bool {
-	if phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase"); phase == state {
-		return true
-	}
-	all, _, _ := unstructured.NestedSlice(pod.Object, "status", "containerStatuses")
-	for _, c := range all {
-		c := c.(map[string]any)
-		if _, runs, _ := unstructured.NestedMap(c, "state", "running"); state == "Ready=False" && runs && c["ready"] == false {
-			return true
-		}
-		for _, at := range [][]string{{"state", "waiting", "reason"}, {"state", "terminated", "reason"}, {"lastState", "terminated", "reason"}} {
-			if reason, _, _ := unstructured.NestedString(c, at...); reason == state {
-				return true
+func statesOf(pods []api.Object) (out []string) {
+	for _, pod := range pods {
+		all, _, _ := unstructured.NestedSlice(pod.Object, "status", "containerStatuses")
+		for _, c := range all {
+			c := c.(map[string]any)
+			if _, runs, _ := unstructured.NestedMap(c, "state", "running"); runs && c["ready"] == false {
+				out = append(out, "not ready")
+			}
+			for _, how := range []string{"waiting", "terminated"} {
+				if reason, is, _ := unstructured.NestedString(c, "state", how, "reason"); is {
+					out = append(out, reason)
+				}
 			}
 		}
 	}
-	return false
+	return out
 }
 
 // answers is the version behind the Service. The first to ask waits until the node has made a way to it.
 func (s *nodeSite) answers() string {
 	s.t.Helper()
 	url := "http://" + s.node.Service(s.t, s.namespace, "mcpd") + "/version"
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(look) {
 		r, err := s.node.Client().Get(url)
 		if err == nil {
 			defer r.Body.Close()
