@@ -81,7 +81,7 @@ func (b *begun) ends(codes ...int) {
 // TestLabComposePage does what the page for users of Compose says.
 func TestLabComposePage(t *testing.T) {
 	s := newComposeSite(t)
-	pageIn(t, "builtins/compose/README.md", 18, t.TempDir(), "8080", fmt.Sprint(s.port), "mcpd-page", s.name, "FROM scratch\n", "FROM scratch\nLABEL "+dockertest.Label+"="+s.name+"\n")
+	pageIn(t, "builtins/compose/README.md", 18, t.TempDir(), nil, "8080", fmt.Sprint(s.port), "mcpd-page", s.name, "FROM scratch\n", "FROM scratch\nLABEL "+dockertest.Label+"="+s.name+"\n")
 }
 
 // TestLabComposeEngineIsKilled: the engine ends with all its containers in the middle of a deployment. The run says what it

@@ -18,7 +18,7 @@ func TestOperatorsPage(t *testing.T) { follow(t, "scripts/README.md", 19) }
 func TestAuthorsPage(t *testing.T) { follow(t, "stdlib/README.md", 6) }
 
 func follow(t *testing.T, page string, least int) {
-	pageIn(t, page, least, t.TempDir(), "8080", strconv.Itoa(newSite(t).port))
+	pageIn(t, page, least, t.TempDir(), nil, "8080", strconv.Itoa(newSite(t).port))
 }
 
 var (
@@ -27,9 +27,9 @@ var (
 	itsName = regexp.MustCompile(`^# (\S+)\n`)
 )
 
-// pageIn does what a page says in a folder with mcpd's source, with some words of its files replaced by others, the port
-// among them.
-func pageIn(t *testing.T, page string, least int, dir string, words ...string) {
+// pageIn does what a page says in a folder with mcpd's source and an environment of more variables, with some words of its
+// files replaced by others, the port among them.
+func pageIn(t *testing.T, page string, least int, dir string, env []string, words ...string) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", page))
 	if err != nil {
@@ -47,9 +47,9 @@ func pageIn(t *testing.T, page string, least int, dir string, words ...string) {
 	must(err)
 	must(os.WriteFile(filepath.Join(bin, "runner"), []byte("#!/bin/sh\n"+asRunner+"=1 exec "+self+` "$@"`+"\n"), 0o755))
 	sh := func(line string) (string, int) {
-		cmd := exec.Command("sh", "-c", line)
+		cmd := exec.Command("sh", "-c", "PATH="+bin+":$PATH; "+line)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+		cmd.Env = append(os.Environ(), env...)
 		out, _ := cmd.CombinedOutput()
 		return string(out), cmd.ProcessState.ExitCode()
 	}
@@ -64,6 +64,7 @@ func pageIn(t *testing.T, page string, least int, dir string, words ...string) {
 			if name == nil {
 				t.Fatalf("a block of %s names no file:\n%s", page, m[2])
 			}
+			must(os.MkdirAll(filepath.Dir(filepath.Join(dir, name[1])), 0o755))
 			must(os.WriteFile(filepath.Join(dir, name[1]), []byte(other.Replace(m[2])), 0o644))
 			continue
 		}

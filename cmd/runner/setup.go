@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/project"
 	"github.com/erlmcp/runner/builtins/provision"
 	"github.com/erlmcp/runner/runtime/engine"
@@ -25,7 +26,15 @@ func (p *program) setupTarget(f flags, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s, want, err := p.wanted(f, name, group)
+	s, value, err := p.environmentValue(f, name)
+	if err != nil {
+		return 0, err
+	}
+	env, ok := value.(project.Environment)
+	if c, is := env.Target.(cluster.Cluster); ok && is {
+		return 0, p.setupCluster(f, s.host, name, group, c)
+	}
+	want, err := p.wanted(s, name, group, env)
 	if err != nil {
 		return 0, err
 	}
@@ -39,7 +48,7 @@ func (p *program) setupTarget(f flags, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := p.showWork(f, want, work); err != nil {
+	if err := p.showWork(f, want.Environment, "on this machine", work); err != nil {
 		return 0, err
 	}
 	switch {
@@ -70,8 +79,8 @@ func setupArgs(args []string) (name, group string, err error) {
 			words = append(words, args[i])
 			continue
 		}
-		if !provision.IsGroup(group) {
-			return "", "", &usage{fmt.Sprintf("--group: want the name of a group, got %q", group), ""}
+		if group == "" {
+			return "", "", noGroup(group)
 		}
 	}
 	if len(words) != 1 {
@@ -80,17 +89,18 @@ func setupArgs(args []string) (name, group string, err error) {
 	return words[0], group, nil
 }
 
-// wanted is what an environment needs.
-func (p *program) wanted(f flags, name, group string) (*surroundings, provision.Want, error) {
-	var want provision.Want
-	s, value, err := p.environmentValue(f, name)
-	if err != nil {
-		return nil, want, err
-	}
-	env, ok := value.(project.Environment)
+func noGroup(group string) error {
+	return &usage{fmt.Sprintf("--group: want the name of a group, got %q", group), ""}
+}
+
+// wanted is what an environment on a host needs.
+func (p *program) wanted(s *surroundings, name, group string, env project.Environment) (provision.Want, error) {
 	target, here := env.Target.(project.Host)
-	if !ok || !here {
-		return nil, want, &usage{fmt.Sprintf("cannot set up %s: its target is no host", name), "setup makes what a deployment to a host(...) needs without root"}
+	switch {
+	case !here:
+		return provision.Want{}, &usage{fmt.Sprintf("cannot set up %s: its target is a Compose project, which needs the engine alone", name), "setup makes what a deployment to a host(...) needs without root, and says what one to a cluster(...) needs"}
+	case group != "" && !provision.IsGroup(group):
+		return provision.Want{}, noGroup(group)
 	}
 	if group == "" {
 		group = provision.GroupOf(env.App)
@@ -102,7 +112,7 @@ func (p *program) wanted(f flags, name, group string) (*surroundings, provision.
 	if strings.Contains(who, " ") { // a number that nobody has a name for
 		who = ""
 	}
-	return s, provision.Want{Environment: name, Root: s.host.Abs(target.Root), Group: group, User: target.User, Deployer: who, Service: target.Service}, nil
+	return provision.Want{Environment: name, Root: s.host.Abs(target.Root), Group: group, User: target.User, Deployer: who, Service: target.Service}, nil
 }
 
 func planned(ctx context.Context, h *host.Host, want provision.Want) (provision.Work, error) {
@@ -114,12 +124,12 @@ func planned(ctx context.Context, h *host.Host, want provision.Want) (provision.
 }
 
 // showWork prints the commands as a shell takes them, before any of them is called.
-func (p *program) showWork(f flags, want provision.Want, work provision.Work) error {
+func (p *program) showWork(f flags, name, where string, work provision.Work) error {
 	if f.Output == "json" {
 		b, err := json.Marshal(struct {
 			Environment string `json:"environment"`
 			provision.Work
-		}{want.Environment, work})
+		}{name, work})
 		if err != nil {
 			return err
 		}
@@ -128,13 +138,13 @@ func (p *program) showWork(f flags, want provision.Want, work provision.Work) er
 	}
 	var b strings.Builder
 	if len(work.Steps) > 0 {
-		fmt.Fprintf(&b, "# what %s needs on this machine\n", want.Environment)
+		fmt.Fprintf(&b, "# what %s needs %s\n", name, where)
 	}
 	for _, step := range work.Steps {
 		b.WriteString(inShell(step))
 	}
 	if len(work.Steps)+len(work.Differences) == 0 {
-		fmt.Fprintf(&b, "nothing to do: %s is set up\n", want.Environment)
+		fmt.Fprintf(&b, "nothing to do: %s is set up\n", name)
 	}
 	if _, err := fmt.Fprint(p.stdout, b.String()); err != nil {
 		return err

@@ -107,6 +107,14 @@ func (l *Cluster) Kubectl(t testing.TB, args ...string) string {
 	return out.String()
 }
 
+// Link makes kubectl of the cluster's version a program in a folder.
+func (l *Cluster) Link(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.Symlink(l.program, filepath.Join(dir, "kubectl")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // KillAPIServer ends the API server at once. The tests that run side by side lose it too.
 func (l *Lab) KillAPIServer(t testing.TB) {
 	t.Helper()
