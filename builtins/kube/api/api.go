@@ -254,10 +254,15 @@ func (c *Conn) Logs(ctx context.Context, namespace, pod, container string, lines
 	return out, err
 }
 
-// Follow streams what a container writes from its start, until it ends.
-func (c *Conn) Follow(ctx context.Context, namespace, pod, container string) (io.ReadCloser, error) {
-	return c.rest.Get().AbsPath("/api/v1/namespaces", namespace, "pods", pod, "log").
-		Param("container", container).Param("follow", "true").Stream(ctx)
+// Follow streams what a container writes until it ends, each line behind its time. From since on, where that is not zero;
+// servers leave out fractions of a second.
+func (c *Conn) Follow(ctx context.Context, namespace, pod, container string, since time.Time) (io.ReadCloser, error) {
+	r := c.rest.Get().AbsPath("/api/v1/namespaces", namespace, "pods", pod, "log").MaxRetries(0).
+		Param("container", container).Param("follow", "true").Param("timestamps", "true")
+	if !since.IsZero() {
+		r = r.Param("sinceTime", since.UTC().Format(time.RFC3339))
+	}
+	return r.Stream(ctx)
 }
 
 // IsNotFound reports that the object, or its kind, is not there.
