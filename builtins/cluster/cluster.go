@@ -42,6 +42,9 @@ func (Cluster) IsTarget() {}
 // dnsLabel is what Kubernetes takes for the name of a namespace (RFC 1123).
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
+// IsName reports whether Kubernetes takes a text as the name of what pods are named by.
+func IsName(text string) bool { return dnsLabel.MatchString(text) }
+
 // maxName leaves room in names of objects for what runner puts behind it.
 const maxName = 40
 
