@@ -54,25 +54,31 @@ func (f Forward) parts() (name string, port int, err error) {
 
 // Do implements op.Op. The address outlives the op, not the process.
 func (f Forward) Do(ctx context.Context, d *Kubernetes) (Forwarded, error) {
+	base, err := f.open(ctx, context.WithoutCancel(ctx), d)
+	return Forwarded{Base: base}, err
+}
+
+// open is an address that leads to the pods until lasting ends.
+func (f Forward) open(ctx, lasting context.Context, d *Kubernetes) (base string, err error) {
 	at, err := d.at(ctx, f.Cluster)
 	if err != nil {
-		return Forwarded{}, err
+		return "", err
 	}
 	name, port, err := f.parts()
 	if err != nil {
-		return Forwarded{}, err
+		return "", err
 	}
 	workload, err := reach.Workload(f.Cluster.Namespace, name)
 	if err != nil {
-		return Forwarded{}, err
+		return "", err
 	}
-	pods, err := reach.Pods(ctx, at.conn, workload)
+	found, err := reach.Pods(ctx, at.conn, workload)
 	if err != nil {
-		return Forwarded{}, fmt.Errorf("cannot %s: %w", f.Summary(), err)
+		return "", fmt.Errorf("cannot %s: %w", f.Summary(), err)
 	}
-	if len(pods) == 0 {
-		return Forwarded{}, fmt.Errorf("cannot %s: none of the newest revision is ready", f.Summary())
+	if len(found) == 0 {
+		return "", fmt.Errorf("cannot %s: none of the newest revision is ready", f.Summary())
 	}
-	base, err := (&reach.Way{Conn: at.conn, Workload: workload, Port: port}).Listen(context.WithoutCancel(ctx))
-	return Forwarded{Base: base}, err
+	base, err = (&reach.Way{Conn: at.conn, Workload: workload, Port: port}).Listen(lasting)
+	return base, err
 }
