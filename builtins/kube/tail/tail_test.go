@@ -166,6 +166,22 @@ func TestEachLineOnce(t *testing.T) {
 	}
 }
 
+// Wherever a stream breaks, what comes late behind that is not missed.
+func TestBrokenBehindEachLine(t *testing.T) {
+	lines, want := many()
+	for n := range lines {
+		if n%50 < 40 {
+			continue // what comes late is not near
+		}
+		s := &server{lines: lines, fault: func(stream int, w http.ResponseWriter, text []string) bool {
+			return stream == 1 && cut(w, text[:n], len(strings.Join(text[:n], "")))
+		}}
+		if shown, err := s.tail(t); err != nil || !slices.Equal(shown, want) {
+			t.Errorf("behind line %d: %d lines of %d, %v", n, len(shown), len(want), err)
+		}
+	}
+}
+
 // A last line without an end is shown, once.
 func TestLastLine(t *testing.T) {
 	s := &server{lines: []written{{0, "first"}, {0, "last"}}, bare: true, hidden: 2}
