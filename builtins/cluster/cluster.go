@@ -21,7 +21,7 @@ type Cluster struct {
 	Replicas       map[string]int    `json:"replicas,omitempty" doc:"Replicas by the name of a workload, in place of those in its manifest."`
 	Labels         map[string]string `json:"labels,omitempty" doc:"Labels for every object; never for selectors or pods."`
 	Serves         string            `json:"serves,omitempty" doc:"What the health and the smoke tests ask: a workload and its port, such as \"deployment/erlmcp:8080\". They are sent to its new pods, whatever a Service or an Ingress says."`
-	Builds         map[string]string `json:"builds,omitempty" doc:"Dockerfiles by the names of the images that they make, such as {\"registry.example.com/erlmcp\": \"docker/Dockerfile.production\"}. They are built in the project's folder, pushed, and applied by their digests."`
+	Builds         map[string]string `json:"builds,omitempty" doc:"Dockerfiles by the names of the images that they make, such as {\"registry.example.com/erlmcp\": \"docker/Dockerfile.production\"}. They are built in the project's folder, pushed, and applied by their digests; to another repository where images names one without tag."`
 	Context        string            `json:"context,omitempty" doc:"The kubeconfig's context. Either this, or server, or in_cluster is given: the current context is never used."`
 	Kubeconfig     string            `json:"kubeconfig,omitempty" doc:"The kubeconfig; what KUBECONFIG or ~/.kube/config says when left out."`
 	Server         string            `json:"server,omitempty" doc:"The API server's address. Where a context is given too, it must lead there, else nothing is sent."`

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/docker/buildkit"
 	"github.com/erlmcp/runner/builtins/docker/daemon"
+	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 	"github.com/moby/moby/client"
@@ -118,13 +120,28 @@ func (b Build) request(d *Docker) buildkit.Request {
 		Secrets: b.Secrets, Cache: b.Cache, CacheFrom: b.CacheFrom, Network: b.Network, Timeout: b.Timeout.D(), Key: b.Key, Auth: d.login("", secret.Text{}).Login}
 }
 
+// over is the machine that the build reads from. Where the project has no such Dockerfile and there is a standard one, the
+// standard files lie under the project.
+func (b Build) over(d *Docker) *host.Host {
+	h, path := d.Host, b.request(d).Dockerfile
+	if _, own := h.Files.Stat(path); h.Standard == nil || !errors.Is(own, fs.ErrNotExist) {
+		return h
+	}
+	over := *h
+	over.Files = host.Over{FS: h.Files, Dir: h.Project, Under: h.Standard}
+	if _, err := over.Files.Stat(path); err != nil {
+		return h
+	}
+	return &over
+}
+
 // Preview implements op.Previewer: it looks for the image of the same input.
 func (b Build) Preview(ctx context.Context, d *Docker) (Built, error) {
 	e, err := d.engine(ctx, b.Engine)
 	if err != nil {
 		return Built{}, err
 	}
-	found, err := buildkit.Find(ctx, d.Host, e.Client, b.request(d))
+	found, err := buildkit.Find(ctx, b.over(d), e.Client, b.request(d))
 	if err != nil {
 		return Built{}, fmt.Errorf("cannot %s: %w", b.Summary(), err)
 	}
@@ -160,7 +177,7 @@ func (b Build) Do(ctx context.Context, d *Docker) (Built, error) {
 	if err != nil {
 		return Built{}, err
 	}
-	made, err := buildkit.Build(ctx, d.Host, e.Client, b.request(d))
+	made, err := buildkit.Build(ctx, b.over(d), e.Client, b.request(d))
 	if err != nil {
 		return Built{}, fmt.Errorf("cannot %s: %w", b.Summary(), err)
 	}

@@ -66,8 +66,13 @@ func (c Configmap) Check() error {
 func (l *loading) given(ctx context.Context, all []Given) error {
 	for _, g := range all {
 		fields, called, err := g.object(ctx, l.h)
-		if err != nil {
-			return fmt.Errorf("%s: %w", called, err)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil: // such as a secret that cannot be read: what names the object is right all the same
+			l.partial = true
+			l.wrong(Mistake{File: called, Text: err.Error(), Hint: op.HintOf(err)})
+			continue
 		}
 		l.scripted = append(l.scripted, called)
 		l.add(&Object{Object: &api.Object{Object: fields}, File: called})

@@ -31,31 +31,39 @@ func (l *loading) override(extra Overrides) {
 
 // images sets those of containers, by the name without tag and digest.
 func (l *loading) images(by map[string]string) {
-	known, used := map[string]bool{}, map[string]bool{}
+	known := map[string]bool{}
 	for _, o := range l.objects {
 		for _, c := range containersOf(o) {
 			image := c.text("image")
 			name, _ := splitImage(image)
 			known[name] = true
 			if to, ok := by[name]; ok && name != "" {
-				used[name] = true
 				c.value["image"] = newImage(name, to)
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(by)) {
-		if used[name] || l.partial {
-			continue
+	for _, field := range []struct {
+		name string
+		by   map[string]string
+	}{{"images", by}, {"builds", l.c.Builds}} {
+		for _, name := range slices.Sorted(maps.Keys(field.by)) {
+			if !known[name] && !l.partial {
+				l.wrong(noImage(field.name, name, known))
+			}
 		}
-		m := Mistake{Text: fmt.Sprintf("images: no container has the image %s%s", name, builtin.DidYouMean(name, slices.Collect(maps.Keys(known))))}
-		if bare, rest := splitImage(name); rest != "" && known[bare] {
-			m.Text = fmt.Sprintf("images: want the image's name without tag and digest, got %s", name)
-			m.Hint = "write " + bare
-		} else if len(known) > 0 && len(known) <= 10 {
-			m.Hint = "the manifests have " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
-		}
-		l.wrong(m)
 	}
+}
+
+// noImage is the mistake of a field that names an image which no container has.
+func noImage(field, name string, known map[string]bool) Mistake {
+	m := Mistake{Text: fmt.Sprintf("%s: no container has the image %s%s", field, name, builtin.DidYouMean(name, slices.Collect(maps.Keys(known))))}
+	if bare, rest := splitImage(name); rest != "" && known[bare] {
+		m.Text = fmt.Sprintf("%s: want the image's name without tag and digest, got %s", field, name)
+		m.Hint = "write " + bare
+	} else if len(known) > 0 && len(known) <= 10 {
+		m.Hint = "the manifests have " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+	}
+	return m
 }
 
 // splitImage is an image's name, and its tag and digest with what stands before them.
