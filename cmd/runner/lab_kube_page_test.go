@@ -3,11 +3,19 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/erlmcp/runner/builtins/docker/dockertest"
 	"github.com/erlmcp/runner/builtins/kube/kubetest"
 )
 
@@ -32,4 +40,46 @@ func TestLabKubePage(t *testing.T) {
 	if left := lab.Kubectl(t, "get", "secrets", "-n", "shop", "-o", "name"); strings.Contains(left, "runner-") {
 		t.Errorf("records lie in the namespace of the application:\n%s", left)
 	}
+}
+
+// TestLabKubePushes: the image is built, pushed to the repository that the target names, and applied by the digest that the
+// registry has it under; what serves already is built again and changes nothing.
+func TestLabKubePushes(t *testing.T) {
+	t.Parallel()
+	world := dockertest.New(t)
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	repository := strings.TrimPrefix(server.URL, "http://") + "/" + world.Name
+	s := newKubeSite(t)
+	s.deploy("1.0.0") // for its manifests
+	s.write("environments.star", fmt.Sprintf(`
+production = environment(
+    app = "shop",
+    build = make(output = "VERSION", tests = []),
+    target = cluster(%q, "shop", context = %q, images = {"app": %q}, builds = {"app": "Dockerfile"}),
+    secrets = {"TOKEN": secret.env("TOKEN")},
+)
+`, s.namespace, s.lab.Context, repository))
+	s.write("Dockerfile", "FROM scratch\nLABEL "+dockertest.Label+"="+world.Name+"\nARG VERSION\nLABEL version=${VERSION}\nCOPY VERSION /VERSION\n")
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		s.write("VERSION", version+"\n")
+		s.runs(0, "deploy.star", "production", "--output", "plain")
+		s.says("production serves shop " + version)
+		image, digest, _ := strings.Cut(s.serves(), "@")
+		if image != repository+":"+version {
+			t.Fatalf("%q serves, want %s:%s", s.serves(), repository, version)
+		}
+		found, err := http.Head(server.URL + "/v2/" + world.Name + "/manifests/" + digest)
+		if err != nil || found.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %v %v", digest, found, err)
+		}
+		before := s.state()
+		s.runs(0, "deploy.star", "production", "--output", "plain")
+		s.same(before, "the same version again")
+	}
+	s.runs(0, "rollback.star", "production", "1.0.0")
+	s.says("production serves shop 1.0.0")
+	s.write("environments.star", strings.Replace(s.read("environments.star"), `builds = {"app"`, `builds = {"ap"`, 1))
+	s.runs(18, "deploy.star", "production", "--output", "plain")
+	s.says("builds: no container has the image ap (did you mean app?)")
 }
