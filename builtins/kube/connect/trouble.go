@@ -36,7 +36,7 @@ func unreachable(c cluster.Cluster, config *rest.Config, err error) error {
 	case api.IsUnauthorized(err):
 		return op.Hint(fmt.Errorf("%s: it does not know the credentials of %s", at, who), "they are another cluster's, or have expired: get new ones")
 	case api.IsForbidden(err):
-		return op.Hint(fmt.Errorf("%s: %w", at, err), "%s may not do that; k8s/role.yaml names the rights that a deployment needs", who)
+		return op.Hint(fmt.Errorf("%s: %w", at, err), "%s may not do that; runner setup ENVIRONMENT prints the commands that give the rights", who)
 	case strings.Contains(text, "tls: expired certificate"), strings.Contains(text, "tls: bad certificate"), strings.Contains(text, "tls: unknown certificate"), strings.Contains(text, "tls: certificate required"):
 		return op.Hint(fmt.Errorf("%s: it does not take the certificate of %s", at, who), "it has expired, or is another cluster's: get a new one")
 	case strings.Contains(text, "getting credentials: "):

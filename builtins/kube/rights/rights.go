@@ -100,7 +100,7 @@ func Check(ctx context.Context, c *api.Conn, wants []Right) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return op.Hint(fmt.Errorf("these credentials may not %s", text(missing)), "k8s/role.yaml has what a deployment needs: who may give rights can apply it")
+	return op.Hint(fmt.Errorf("these credentials may not %s", text(missing)), "runner setup ENVIRONMENT prints the commands that give them, for who may call those")
 }
 
 // text is rights as people say them: "create and patch deployments.apps, list events in shop".
