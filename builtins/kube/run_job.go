@@ -222,7 +222,7 @@ func show(ctx context.Context, conn *api.Conn, r follow.Result) {
 	out := op.Output(ctx)
 	defer out.Close()
 	for _, s := range r.Standing {
-		for _, p := range evidence.Gather(ctx, conn, s.Ref, s.Verdict).About() {
+		for _, p := range evidence.About(ctx, conn, s.Ref, s.Verdict).Screen() {
 			fmt.Fprintf(out, "%s\n%s\n", p.Title, p.Text)
 		}
 	}

@@ -32,6 +32,15 @@ type Found struct {
 
 // Gather reads what explains a verdict. What cannot be read is left out, with a word where that matters.
 func Gather(ctx context.Context, conn *api.Conn, ref api.Ref, v verdict.Verdict) Found {
+	f := About(ctx, conn, ref, v)
+	if f.Pod != nil {
+		f.logs(ctx, conn)
+	}
+	return f
+}
+
+// About is Gather without what the containers wrote.
+func About(ctx context.Context, conn *api.Conn, ref api.Ref, v verdict.Verdict) Found {
 	f := Found{Ref: ref, Verdict: v}
 	about := []string{ref.Kind + "/" + ref.Name}
 	if v.Pod != "" {
@@ -39,7 +48,6 @@ func Gather(ctx context.Context, conn *api.Conn, ref api.Ref, v verdict.Verdict)
 		if err == nil && o != nil {
 			f.Pod = &corev1.Pod{}
 			_ = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, f.Pod)
-			f.logs(ctx, conn)
 		}
 		about = append(about, "Pod/"+v.Pod)
 	}

@@ -38,12 +38,6 @@ func (f Found) Screen() []Part {
 	return out
 }
 
-// About is Screen without what the containers wrote.
-func (f Found) About() []Part {
-	f.Now, f.Before = nil, nil
-	return f.Screen()
-}
-
 func lines(text string) int {
 	if text == "" {
 		return 0
