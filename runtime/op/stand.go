@@ -9,10 +9,10 @@ type Stand struct {
 }
 
 // StoodIn is the op with other effects: its name, class, parameters, target and result stay. What only looks at the
-// machine, such as a preview or evidence, is left out.
+// machine, such as whether a program is there, a preview or evidence, is left out.
 func (s *Spec) StoodIn(by Stand) *Spec {
 	c := *s
-	c.do, c.inverse, c.preview, c.difference, c.evidence = by.Do, nil, nil, nil, nil
+	c.do, c.inverse, c.ready, c.preview, c.difference, c.evidence = by.Do, nil, nil, nil, nil, nil
 	if s.inverse != nil {
 		c.inverse = by.Inverse
 	}
