@@ -27,7 +27,7 @@ test: ## pure, script, crash and property tests, and the mutants that must fail 
 race: ## runtime/... under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./runtime/...
 
-LAB := DOCKER_HOST=$$(sh testdata/docker/engine.sh) && RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export DOCKER_HOST RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 40m
+LAB := DOCKER_HOST=$$(sh testdata/docker/engine.sh) && RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) && export DOCKER_HOST RUNNER_LABKUBE && $(GO) test -tags labs -count=1 -timeout 60m
 labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@command -v rebar3 erl >/dev/null || { echo 'labs: Erlang: rebar3 or erl is missing: make setup installs them'; exit 1; }
 	$(GO) vet -tags labs ./...
