@@ -34,7 +34,7 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@echo 'labs: Erlang, and Compose projects and clusters by the standard scripts: run'
 	$(LAB) -run 'TestLab' ./cmd/runner
 	@echo 'labs: Compose, Docker images and registries, Kubernetes: run, two packages at a time'
-	$(LAB) -run 'TestLab' -parallel 4 ./builtins/compose/... ./builtins/docker/... ./builtins/home ./builtins/kube/...
+	$(LAB) -run 'TestLab' ./builtins/compose/... ./builtins/docker/... ./builtins/home ./builtins/kube/...
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet
 
