@@ -109,7 +109,7 @@ func (a aim) apply(ctx context.Context, d *Kubernetes) (Applied, error) {
 	if err := op.Half(ctx, "what is wanted is kept"); err != nil {
 		return Applied{}, err
 	}
-	err = p.Apply(ctx, at.conn, at.set, a.options(), func(ctx context.Context, done []reconcile.Applied, _ bool) error {
+	err = p.Apply(ctx, at.conn, at.set, a.options(), func(ctx context.Context, done []reconcile.Applied) error {
 		return d.live(ctx, at, done, until)
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ type Options struct {
 
 // Apply does what a plan says. Behind each stage, ready is called with what the stage has applied, at last with all of the
 // set, and must return before the next one begins. Apply stops at the first stage with an error, and reports all of that.
-func (p *Plan) Apply(ctx context.Context, c *api.Conn, set Set, o Options, ready func(context.Context, []Applied, bool) error) error {
+func (p *Plan) Apply(ctx context.Context, c *api.Conn, set Set, o Options, ready func(context.Context, []Applied) error) error {
 	a := &acting{conn: c, set: set, plan: p, options: o, kept: slices.Clone(p.kept)}
 	if len(p.Acts) > 0 {
 		if err := a.announce(ctx); err != nil {
@@ -40,21 +40,20 @@ func (p *Plan) Apply(ctx context.Context, c *api.Conn, set Set, o Options, ready
 	}
 	stages = slices.Compact(stages)
 	if len(stages) == 0 {
-		return ready(ctx, p.Stay, true)
+		return ready(ctx, p.Stay)
 	}
 	for i, stage := range stages {
 		done, err := a.stage(ctx, stage)
 		if err != nil {
 			return err
 		}
-		last := i == len(stages)-1
-		if last {
+		if i == len(stages)-1 {
 			if err := a.record(ctx); err != nil {
 				return err
 			}
 			done = append(slices.Clone(p.Stay), a.done...)
 		}
-		if err := ready(ctx, done, last); err != nil {
+		if err := ready(ctx, done); err != nil {
 			return err
 		}
 	}
@@ -75,29 +74,25 @@ type acting struct {
 
 // announce writes an inventory that names all that may be there from now on.
 func (a *acting) announce(ctx context.Context) error {
-	all := slices.Clone(a.kept)
-	for _, r := range a.plan.Gone {
-		all = append(all, Kept{Ref: r})
-	}
+	var comes []Kept
 	for _, act := range a.plan.Acts {
-		all = append(all, Kept{Ref: act.Ref})
+		comes = append(comes, Kept{Ref: act.Ref})
 	}
-	if err := writeInventory(ctx, a.conn, a.set, all); err != nil {
-		return fmt.Errorf("cannot write the inventory: %w", err)
-	}
-	return op.Half(ctx, "inventory announced")
+	return a.inventory(ctx, "inventory announced", comes)
 }
 
 // record writes what was applied, by which the next run sees what has changed since.
-func (a *acting) record(ctx context.Context) error {
-	all := slices.Clone(a.kept)
+func (a *acting) record(ctx context.Context) error { return a.inventory(ctx, "inventory written", nil) }
+
+func (a *acting) inventory(ctx context.Context, step string, more []Kept) error {
+	all := slices.Concat(a.kept, more)
 	for _, r := range a.plan.Gone {
 		all = append(all, Kept{Ref: r})
 	}
 	if err := writeInventory(ctx, a.conn, a.set, all); err != nil {
 		return fmt.Errorf("cannot write the inventory: %w", err)
 	}
-	return op.Half(ctx, "inventory written")
+	return op.Half(ctx, step)
 }
 
 // silence is how long a wait goes without a line.
@@ -116,7 +111,7 @@ func (a *acting) stage(ctx context.Context, stage int) ([]Applied, error) {
 		}
 		g.Go(func() error {
 			if ctx.Err() == nil && !a.stopped() {
-				bad[i] = a.note(ctx, act, a.perform)
+				bad[i] = a.note(ctx, act)
 			}
 			return nil
 		})
@@ -129,8 +124,8 @@ func (a *acting) stage(ctx context.Context, stage int) ([]Applied, error) {
 }
 
 // note does one act, and remembers what became of it.
-func (a *acting) note(ctx context.Context, act Act, do func(context.Context, Act) (*api.Object, error)) error {
-	o, err := do(ctx, act)
+func (a *acting) note(ctx context.Context, act Act) error {
+	o, err := a.perform(ctx, act)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func conflicts(r api.Ref, err error) (out []*Taken) {
 		}
 		who := strings.TrimPrefix(c.Message, "conflict with ")
 		if m := managerOf.FindStringSubmatch(c.Message); m != nil {
-			who = m[1] + strings.TrimPrefix(m[2], " using "+"v1")
+			who = m[1] + m[2]
 		}
 		out = append(out, &Taken{Ref: r, Field: c.Field, Manager: strings.TrimSpace(who)})
 	}

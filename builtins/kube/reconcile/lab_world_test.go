@@ -84,7 +84,7 @@ func (w *world) apply(ctx context.Context, wants []Want, o Options) (Snapshot, o
 		w.t.Fatal(err)
 	}
 	p := NewPlan(w.set, wants, seen)
-	err = p.Apply(ctx, w.conn, w.set, o, func(context.Context, []Applied, bool) error { return nil })
+	err = p.Apply(ctx, w.conn, w.set, o, nobody)
 	return snap, o.Key, p, err
 }
 
