@@ -84,6 +84,13 @@ func sorted(taken []*Taken, auto, take bool) (r rivals) {
 var tools = []string{"kubectl-client-side-apply", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-replace", "kubectl-set", "kubectl-label",
 	"kubectl-annotate", "kubectl", "helm", "before-first-apply"}
 
+// migrates reports whether a field becomes runner's with its first apply: a tool has written it, and has not applied it on
+// the server's side, of which the server would name no version.
+func (t *Taken) migrates() bool {
+	name, _, _ := strings.Cut(t.Manager, " ")
+	return slices.Contains(tools, name) && strings.Contains(t.Manager, " using ")
+}
+
 // refusal says which fields are in the way, and what to do.
 func refusal(taken []*Taken) error {
 	var all []string

@@ -51,9 +51,12 @@ func (a Act) foresee(ctx context.Context, c *api.Conn, o Options) (lines []strin
 	if a.pending {
 		return []string{fmt.Sprintf("+ %s: its namespace or kind comes with it, so the server has not checked it", a.Ref)}, nil, nil
 	}
-	then, err := c.Apply(ctx, a.Config, api.Applying{Force: a.Kind == Adopt, DryRun: true})
+	then, err := c.Apply(ctx, a.Config, api.Applying{DryRun: true})
 	if taken := conflicts(a.Ref, err); len(taken) > 0 {
 		r := sorted(taken, a.auto, o.Take)
+		if a.Kind == Adopt {
+			r.others = slices.DeleteFunc(r.others, (*Taken).migrates)
+		}
 		for _, t := range r.left {
 			lines = append(lines, fmt.Sprintf("note: %s: %s is left to %s", a.Ref, t.Field, t.Manager))
 		}

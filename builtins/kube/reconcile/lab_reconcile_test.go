@@ -367,3 +367,22 @@ func TestLabOneNameOneTarget(t *testing.T) {
 		t.Error("it prunes what is another's")
 	}
 }
+
+// TestLabForeseeAdoption: what a plan says of objects that are others' is what an apply then does.
+func TestLabForeseeAdoption(t *testing.T) {
+	for _, c := range []struct {
+		flags   []string
+		refused int
+	}{{nil, 0}, {[]string{"--server-side"}, 1}} {
+		w := newWorldIn(t)
+		w.kubectl(append([]string{"apply", "-f", w.file(v(deployment, "1"))}, c.flags...)...)
+		wants := w.objects(v(deployment, "2"))
+		f, err := NewPlan(w.set, wants, w.observe(wants)).Foresee(t.Context(), w.conn, Options{})
+		if err != nil || len(f.Refused) != c.refused {
+			t.Errorf("%v: %v, %q", c.flags, err, f.Lines)
+		}
+		if _, _, _, err := w.apply(t.Context(), wants, Options{}); (err != nil) != (c.refused > 0) {
+			t.Errorf("%v: %v", c.flags, err)
+		}
+	}
+}

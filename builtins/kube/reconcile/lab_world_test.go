@@ -33,6 +33,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Parallel()
+	return newWorldIn(t)
+}
+
+func newWorldIn(t *testing.T) *world {
 	lab := kubetest.Start(t)
 	ns := lab.Namespace(t)
 	return &world{t: t, lab: lab, conn: lab.Conn(t), set: Set{Name: "shop", Namespace: ns, State: ns}}
