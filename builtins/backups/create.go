@@ -102,7 +102,7 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 		return nil, err
 	}
 	tree.Entries = slices.DeleteFunc(tree.Entries, func(e host.Entry) bool { return e.Path == layout.BackupManifest })
-	if err := host.MkdirAll(r.Host.Files, dir, 0o755); err != nil {
+	if err := host.MkdirSpread(r.Host.Files, dir, 0o755); err != nil {
 		return nil, err
 	}
 	if err := r.Room(dir, tree.Room(), len(tree.Entries)); err != nil {

@@ -63,7 +63,7 @@ func (i Install) install(ctx context.Context, r root) (Release, error) {
 	if found { // by a try that may have been killed before its last steps
 		return rel, r.settle(tmp)
 	}
-	if err := host.MkdirAll(r.Host.Files, r.Releases(), 0o755); err != nil {
+	if err := host.MkdirSpread(r.Host.Files, r.Releases(), 0o755); err != nil {
 		return Release{}, err
 	}
 	what, err := i.find(r)

@@ -41,6 +41,9 @@ type FS interface {
 	// where the file system cannot.
 	Clone(from, to string, perm fs.FileMode) error
 	SyncDir(name string) error
+	// Spread asks for the folders that are made in dir from now on to lie apart from one another. errors.ErrUnsupported
+	// where the file system takes no such wish, or not from this user.
+	Spread(dir string) error
 	// Barrier is one for the file system that holds a folder, instead of a sync for each of so many files.
 	// errors.ErrUnsupported where that file system cannot promise it, or where it is not worth it.
 	Barrier(dir string, files int) (Barrier, error)
@@ -209,4 +212,16 @@ func MkdirAll(f FS, name string, perm fs.FileMode) error {
 		return err
 	}
 	return f.SyncDir(parent)
+}
+
+// MkdirSpread is MkdirAll of a folder in which whole trees come and go, with the wish that they lie apart; see FS.Spread.
+func MkdirSpread(f FS, name string, perm fs.FileMode) error {
+	err := MkdirAll(f, name, perm)
+	if err == nil {
+		err = f.Spread(name)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }

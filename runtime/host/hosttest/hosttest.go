@@ -110,6 +110,11 @@ func (g guard) SyncDir(name string) error {
 	return g.change("syncdir", name, func() error { return g.under.SyncDir(name) })
 }
 
+// Spread implements host.FS.
+func (g guard) Spread(dir string) error {
+	return g.change("spread", dir, func() error { return g.under.Spread(dir) })
+}
+
 // Barrier implements host.FS. A policy meets its Sync as "syncfs".
 func (g guard) Barrier(dir string, files int) (b host.Barrier, err error) {
 	err = g.look("barrier", dir, func() (err error) { b, err = g.under.Barrier(dir, files); return err })
