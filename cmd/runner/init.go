@@ -32,6 +32,8 @@ type found struct {
 	document  bool   // it answers with a health document
 	tests     string // of rebar3: `"eunit", "ct"`
 	ldflags   string // of Go: what stamps the version
+	compose   string // the Compose file that lies beside
+	manifests string // the folder of manifests that lies beside
 	says      []string
 }
 
@@ -74,17 +76,24 @@ func (p *program) initProject(_ flags, args []string) (int, error) {
 
 // introduce says what was found and what to do now.
 func (p *program) introduce(app found, args []string, fresh bool) error {
-	did := "wrote environments.star: dev lies in .runner/targets/dev and answers on port 8080"
+	did, deploy, first := "wrote environments.star: dev lies in .runner/targets/dev and answers on port 8080", "runner deploy.star dev", ""
+	switch {
+	case app.kind == "command":
+		first = "say in environments.star how it is built and run, then "
+	case app.kind == "" && app.compose != "":
+		did, deploy = "wrote environments.star: staging is the project of "+app.compose, "runner plan deploy.star staging"
+	case app.kind == "":
+		did, deploy = "wrote environments.star: production waits in comments", "runner plan deploy.star production"
+		first = "say in environments.star which cluster, then "
+	}
 	if !fresh {
 		did = "environments.star is there already, as init would write it"
 	}
-	next := "next: runner deploy.star dev"
+	next := "next: " + first
 	if len(args) == 1 {
-		next = "next: cd " + quoted(args[0]) + " && runner deploy.star dev"
+		next += "cd " + quoted(args[0]) + " && "
 	}
-	if app.kind == "command" {
-		next = strings.Replace(next, "next: ", "next: say in environments.star how it is built and run, then ", 1)
-	}
+	next += deploy
 	_, err := fmt.Fprintln(p.stdout, strings.Join(append(app.says, did, next), "\n"))
 	return err
 }
@@ -99,7 +108,24 @@ func quoted(word string) string {
 
 // environments is the file for the application.
 func (f found) environments() ([]byte, error) {
-	text, err := templates.ReadFile("templates/" + f.kind + ".txt")
+	parts, production := []string{f.kind}, "production_k8s"
+	if f.kind == "" {
+		parts[0], production = "data", "production"
+	}
+	if f.compose != "" {
+		parts = append(parts, "compose")
+	}
+	if f.manifests != "" {
+		parts = append(parts, "cluster")
+	}
+	var text []byte
+	for _, part := range parts {
+		b, err := templates.ReadFile("templates/" + part + ".txt")
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, b...)
+	}
 	within, accept := "30s", "accept = [], "
 	if f.kind == "rebar3" {
 		within = "60s"
@@ -109,7 +135,8 @@ func (f found) environments() ([]byte, error) {
 	}
 	return []byte(strings.NewReplacer("{app}", f.app, "{ident}", strings.ToLower(notWord.ReplaceAllString(f.app, "_")),
 		"{program}", "bin/"+f.app, "{package}", f.goPackage, "{tests}", f.tests, "{ldflags}", f.ldflags, "{health}", f.health, "{accept}", accept,
-		"{within}", within).Replace(string(text))), err
+		"{within}", within, "{production}", production, "{manifests}", f.manifests, "{compose}", f.compose,
+		"{label}", strings.ToLower(notLabel.ReplaceAllString(f.app, "-"))).Replace(string(text))), nil
 }
 
 // writeOnce writes a file that is not there yet, whole or not at all. The same one there is no error.
@@ -136,12 +163,42 @@ var (
 	goMain        = regexp.MustCompile(`(?m)^package main\b`)
 	goIgnored     = regexp.MustCompile(`(?m)^//go:build ignore\b`)
 	notWord       = regexp.MustCompile(`\W`)
+	notLabel      = regexp.MustCompile(`[^A-Za-z0-9-]+`)
 	goVersion     = regexp.MustCompile(`(?m)^(?:\t|var )(version|Version)\s+(?:string\s+)?=\s*"`)
 	plainName     = regexp.MustCompile(`^[A-Za-z][\w.-]*$`)
 )
 
-// recognise finds out what a folder holds. What cannot be read is an error: it may be what it looks for.
+// recognise finds out what a folder holds, and what it is run with.
 func recognise(files host.FS, dir string) (found, error) {
+	f, err := recogniseProgram(files, dir)
+	if err != nil {
+		return f, err
+	}
+	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"} {
+		if _, err := files.Stat(filepath.Join(dir, name)); err == nil && f.compose == "" {
+			f.compose = name
+		}
+	}
+	for _, name := range []string{"k8s", "kubernetes", "manifests", "deploy/k8s"} {
+		entries, _ := files.ReadDir(filepath.Join(dir, name))
+		yaml := func(e fs.DirEntry) bool { return path.Ext(e.Name()) == ".yaml" || path.Ext(e.Name()) == ".yml" }
+		if f.manifests == "" && slices.ContainsFunc(entries, yaml) {
+			f.manifests = name
+		}
+	}
+	if f.kind == "command" && f.compose+f.manifests != "" {
+		f.kind, f.says = "", nil
+	}
+	for _, what := range []string{f.compose, f.manifests} {
+		if what != "" {
+			f.says = append(f.says, "found "+what)
+		}
+	}
+	return f, nil
+}
+
+// recogniseProgram finds the program. What cannot be read is an error: it may be what it looks for.
+func recogniseProgram(files host.FS, dir string) (found, error) {
 	said := ""
 	switch rebar, err := host.ReadFile(files, filepath.Join(dir, "rebar.config"), 1<<20); {
 	case err == nil:
