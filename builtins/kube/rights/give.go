@@ -16,9 +16,25 @@ type Role struct {
 	} `json:"metadata"`
 }
 
+// Namespace is the document of a file that describes a namespace; "" where none does.
+func Namespace(text []byte, name string) (string, error) {
+	for _, doc := range documents(text) {
+		var r Role
+		if err := yaml.Unmarshal([]byte(doc), &r); err != nil {
+			return "", err
+		}
+		if r.Kind == "Namespace" && r.Metadata.Name == name {
+			return strings.Trim(doc, "\n") + "\n", nil
+		}
+	}
+	return "", nil
+}
+
+func documents(text []byte) []string { return strings.Split(string(text), "\n---") }
+
 // Roles are the roles of a file.
 func Roles(text []byte) (out []Role, err error) {
-	for _, doc := range strings.Split("\n"+string(text), "\n---") {
+	for _, doc := range documents(text) {
 		var r Role
 		if err := yaml.Unmarshal([]byte(doc), &r); err != nil {
 			return nil, err
