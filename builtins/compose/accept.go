@@ -2,14 +2,14 @@ package compose
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
-	"github.com/erlmcp/runner/builtins/record"
+	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/client"
@@ -38,7 +38,7 @@ func (a Accept) Target(*Docker) string { return a.Project.Target() }
 
 // Inverse implements op.Reversible.
 func (a Accept) Inverse(context.Context, *Docker) (any, error) {
-	return Forget{Project: a.Project.Name, Engine: a.Project.Engine, Run: runOf(a.Key)}, nil
+	return Forget{Project: a.Project.Name, Engine: a.Project.Engine, Run: good.RunOf(a.Key)}, nil
 }
 
 // Do implements op.Op. A run that accepts again takes the place of what it has accepted before.
@@ -55,8 +55,8 @@ func (a Accept) Do(ctx context.Context, d *Docker) (Deployment, error) {
 }
 
 func (a Accept) accept(ctx context.Context, d *Docker, at place) (Deployment, error) {
-	run := runOf(a.Key)
-	set, err := at.wanted(ctx, run)
+	run := good.RunOf(a.Key)
+	set, err := good.Wanted[shape.Set](ctx, at.reg, run)
 	if err != nil {
 		return Deployment{}, err
 	}
@@ -70,8 +70,7 @@ func (a Accept) accept(ctx context.Context, d *Docker, at place) (Deployment, er
 	if name := differs(*set, seen); name != "" { // taken back by an attempt, or changed by somebody
 		return Deployment{}, op.Hint(fmt.Errorf("%s is not what this run has brought up last", name), "compose.up brings it up again; compose.ps shows what is there")
 	}
-	out := Deployment{Name: run, Version: a.Version, At: d.Host.Clock.Now().UTC(), Images: imagesOf(*set), Live: true}
-	for service, image := range out.Images {
+	for service, image := range imagesOf(*set) {
 		if _, err := at.Engine.ImageTag(ctx, client.ImageTagOptions{Source: image, Target: keptTag(a.Project.Name, service, run)}); err != nil {
 			return Deployment{}, fmt.Errorf("cannot keep the image of %s: %w", service, err)
 		}
@@ -79,32 +78,8 @@ func (a Accept) accept(ctx context.Context, d *Docker, at place) (Deployment, er
 	if err := op.Half(ctx, "images kept"); err != nil {
 		return Deployment{}, err
 	}
-	if err := at.forget(ctx, run); err != nil {
-		return Deployment{}, err
-	}
-	goods, err := at.goods(ctx)
-	if err != nil {
-		return Deployment{}, err
-	}
-	number := int64(1)
-	if len(goods) > 0 {
-		number = goods[0].number + 1
-	}
-	data, err := json.Marshal(goodBody{Version: a.Version, At: out.At, Set: *set})
-	if err != nil {
-		return Deployment{}, err
-	}
-	_, err = at.reg.Put(ctx, record.Record{Name: fmt.Sprintf("%s%09d.%s", goodKind, number, run), Of: goodKind + run, Data: data})
-	return out, err
-}
-
-// forget removes the record of a run's deployment.
-func (at place) forget(ctx context.Context, run string) error {
-	found, err := at.reg.ListOf(ctx, goodKind+run)
-	for _, rec := range found {
-		err = errors.Join(err, at.reg.Delete(ctx, rec))
-	}
-	return err
+	done, err := good.Accept(ctx, at.reg, run, good.Head{Version: a.Version, At: d.Host.Clock.Now().UTC()}, deployed{*set})
+	return deploymentOf(done), err
 }
 
 // release gives up the names under which images of a run's deployment are kept; an image without another goes.
@@ -135,16 +110,16 @@ func (f Forget) Do(ctx context.Context, d *Docker) (op.Restored, error) {
 	if err != nil {
 		return op.Restored{}, err
 	}
-	goods, err := at.goods(ctx)
+	goods, err := good.List[deployed](ctx, at.reg)
 	if err != nil {
 		return op.Restored{}, err
 	}
-	set, err := at.wanted(ctx, f.Run)
+	set, err := good.Wanted[shape.Set](ctx, at.reg, f.Run)
 	if err != nil {
 		return op.Restored{}, err
 	}
-	already := !slices.ContainsFunc(goods, func(g good) bool { return g.Name == f.Run })
-	if err := at.forget(ctx, f.Run); err != nil || set == nil {
+	already := !slices.ContainsFunc(goods, func(g deployment) bool { return g.Run == f.Run })
+	if err := good.Forget(ctx, at.reg, f.Run); err != nil || set == nil {
 		return op.Restored{Already: already}, err
 	}
 	return op.Restored{Already: already}, at.release(ctx, f.Run, imagesOf(*set))

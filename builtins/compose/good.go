@@ -2,17 +2,14 @@ package compose
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/stack"
-	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -30,18 +27,18 @@ func (g Good) Do(ctx context.Context, d *Docker) ([]Deployment, error) {
 	_, goods, err := d.goods(ctx, g.Project)
 	out := []Deployment{}
 	for _, one := range goods {
-		out = append(out, one.Deployment)
+		out = append(out, deploymentOf(one))
 	}
 	return out, err
 }
 
 // goods are a project's good deployments.
-func (d *Docker) goods(ctx context.Context, p stack.Project) (place, []good, error) {
+func (d *Docker) goods(ctx context.Context, p stack.Project) (place, []deployment, error) {
 	at, err := d.at(ctx, p)
 	if err != nil {
 		return at, nil, err
 	}
-	goods, err := at.goods(ctx)
+	goods, err := good.List[deployed](ctx, at.reg)
 	if err == nil {
 		err = at.tell(ctx, goods)
 	}
@@ -52,7 +49,7 @@ func (d *Docker) goods(ctx context.Context, p stack.Project) (place, []good, err
 type Find struct {
 	_       op.Doc        `doc:"Finds a good deployment of a project to go back to, and sees that the engine still has its images."`
 	Project stack.Project `json:"project" doc:"The project, such as environment.target."`
-	Name    string        `json:"name,omitempty" doc:"The run that brought it up, or its version; the latest that is not what serves now when left out."`
+	Name    string        `json:"name,omitempty" doc:"Its number, the run that brought it up, or its version; the latest that is not what serves now when left out."`
 }
 
 // Summary implements op.Op.
@@ -69,46 +66,22 @@ func (f Find) Do(ctx context.Context, d *Docker) (Deployment, error) {
 	if err != nil {
 		return Deployment{}, err
 	}
-	found, err := choose(goods, f.Name)
+	found, err := good.Choose(goods, f.Name, "compose.accept")
 	if err == nil {
 		err = at.hasImages(ctx, found)
 	}
 	if err != nil {
 		return Deployment{}, fmt.Errorf("cannot go back in %s: %w", f.Project.Name, err)
 	}
-	return found.Deployment, nil
-}
-
-// choose is pure: the latest that is named so, or that does not serve now.
-func choose(goods []good, name string) (good, error) {
-	i := slices.IndexFunc(goods, func(g good) bool { return g.Name == name || name != "" && g.Version == name || name == "" && !g.Live })
-	if i >= 0 {
-		return goods[i], nil
-	}
-	if name == "" {
-		return good{}, op.Hint(errors.New("there is no good deployment but what serves now"), "a deployment is good once compose.accept has marked it; the last ones are kept")
-	}
-	var names, shown []string
-	for _, g := range goods {
-		names = append(names, g.Name)
-		if g.Version != "" {
-			names = append(names, g.Version)
-		}
-		shown = append(shown, strings.TrimSpace(g.Name+" "+g.Version))
-	}
-	err := fmt.Errorf("there is no good deployment %s%s", name, builtin.DidYouMean(name, names))
-	if len(shown) > 0 {
-		err = op.Hint(err, "there are: %s", strings.Join(shown, ", "))
-	}
-	return good{}, err
+	return deploymentOf(found), nil
 }
 
 // hasImages refuses a deployment whose images somebody has removed.
-func (at place) hasImages(ctx context.Context, g good) error {
-	for _, c := range g.set.Containers {
+func (at place) hasImages(ctx context.Context, g deployment) error {
+	for _, c := range g.Body.Set.Containers {
 		_, err := at.Engine.ImageInspect(ctx, c.ImageID)
 		if errdefs.IsNotFound(err) {
-			return fmt.Errorf("the image %s of %s in deployment %s is no longer on the engine", c.Image, c.Service, g.Name)
+			return fmt.Errorf("the image %s of %s in deployment %s is no longer on the engine", c.Image, c.Service, g.Run)
 		}
 		if err != nil {
 			return err
@@ -121,7 +94,7 @@ func (at place) hasImages(ctx context.Context, g good) error {
 type Back struct {
 	_       op.Doc        `doc:"Brings a project back to what it was in a good deployment: its configuration, its images and its secrets of then, by the path of compose.up. Volumes keep their data, and files that containers read from the machine are as they are now."`
 	Project stack.Project `json:"project" doc:"The project, such as environment.target."`
-	To      string        `json:"to" doc:"The run that brought it up, such as compose.find gives it."`
+	To      string        `json:"to" doc:"Its number, or the run that brought it up, such as compose.find gives it."`
 	Timeout op.Duration   `json:"timeout" doc:"How long all of it may take."`
 	Key     op.Key        `json:"key"`
 }
@@ -155,11 +128,11 @@ func (b Back) aim() aim {
 	return aim{project: b.Project, key: b.Key, removeOrphans: true, timeout: b.Timeout,
 		names: func(ctx context.Context, d *Docker, e *reconcile.Engine) (map[string]string, error) {
 			found, err := b.find(ctx, d)
-			return namesOf(found.set), err
+			return namesOf(found.Body.Set), err
 		},
 		want: func(ctx context.Context, d *Docker, e *reconcile.Engine, seen *reconcile.Seen) (wish, error) {
 			found, err := b.find(ctx, d)
-			out := wish{found.set, namesOf(found.set)}
+			out := wish{found.Body.Set, namesOf(found.Body.Set)}
 			if err == nil {
 				err = reconcile.Resolve(ctx, e, &out.set, seen)
 			}
@@ -175,12 +148,12 @@ func namesOf(set shape.Set) map[string]string {
 	return names
 }
 
-func (b Back) find(ctx context.Context, d *Docker) (good, error) {
+func (b Back) find(ctx context.Context, d *Docker) (deployment, error) {
 	_, goods, err := d.goods(ctx, b.Project)
 	if err != nil {
-		return good{}, err
+		return deployment{}, err
 	}
-	return choose(goods, b.To)
+	return good.Choose(goods, b.To, "compose.accept")
 }
 
 // Difference implements op.Differ.

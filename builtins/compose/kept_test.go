@@ -12,59 +12,6 @@ import (
 	"github.com/erlmcp/runner/runtime/op"
 )
 
-// deployments are good ones, the latest first, each "RUN VERSION", the live one with a star.
-func deployments(names ...string) (out []good) {
-	for _, n := range names {
-		name, live := strings.CutSuffix(n, "*")
-		run, version, _ := strings.Cut(name, " ")
-		out = append(out, good{Deployment: Deployment{Name: run, Version: version, Live: live}})
-	}
-	return out
-}
-
-func TestChoose(t *testing.T) {
-	all := deployments("r4 1.3*", "r3 1.2", "r2 1.2", "r1 1.1")
-	for name, want := range map[string]string{"": "r3", "r2": "r2", "1.2": "r3", "1.1": "r1", "r4": "r4"} {
-		if got, err := choose(all, name); err != nil || got.Name != want {
-			t.Errorf("%q is %s, %v, want %s", name, got.Name, err, want)
-		}
-	}
-	// A live deployment that is not the latest: somebody has gone back. The latest is what comes before it then.
-	if got, err := choose(deployments("r2 2", "r1 1*"), ""); err != nil || got.Name != "r2" {
-		t.Errorf("%s, %v", got.Name, err)
-	}
-	for name, want := range map[string]string{"": "no good deployment but what serves now", "1.4": "no good deployment 1.4"} {
-		all := deployments("r4 1.3*")
-		if _, err := choose(all, name); err == nil || !strings.Contains(err.Error(), want) || op.HintOf(err) == "" {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-}
-
-// TestSurplus: whatever came before, the live deployment stays, and the last before it, and of the rest the latest.
-func TestSurplus(t *testing.T) {
-	for _, c := range []struct {
-		all  []good
-		keep int
-		want string
-	}{
-		{deployments("r5*", "r4", "r3", "r2", "r1"), 3, "r2 r1"},
-		{deployments("r5*", "r4", "r3"), 5, ""},
-		{deployments("r5*", "r4", "r3"), 1, "r3"},
-		{deployments("r5", "r4", "r3*", "r2", "r1"), 1, "r4 r1"},
-		{deployments("r5", "r4", "r3", "r2*"), 1, "r4 r3"},
-		{deployments("r3", "r2", "r1"), 2, "r1"}, // nothing of it is live
-	} {
-		var names []string
-		for _, g := range surplus(c.all, c.keep) {
-			names = append(names, g.Name)
-		}
-		if got := strings.Join(names, " "); got != c.want {
-			t.Errorf("of %v %q go, want %q", c.all, got, c.want)
-		}
-	}
-}
-
 func TestSame(t *testing.T) {
 	c := func(name, hash, image string) shape.Container {
 		return shape.Container{Name: name, Service: name, Hash: hash, ImageID: image}

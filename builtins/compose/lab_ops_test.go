@@ -13,6 +13,7 @@ import (
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/docker/dockertest"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/host"
@@ -74,7 +75,7 @@ func (l *lab) wipe() {
 			at.Engine.VolumeRemove(ctx, v.Create.Name, client.VolumeRemoveOptions{Force: true})
 		}
 	}
-	for _, kind := range []string{wantKind, goodKind} {
+	for _, kind := range []string{"want.", "good."} {
 		found, _ := at.reg.List(ctx, kind)
 		for _, rec := range found {
 			at.reg.Delete(ctx, rec)
@@ -159,12 +160,12 @@ func (l *lab) state() string {
 	for _, n := range seen.Networks {
 		fmt.Fprintln(&b, "network", n.Create.Name)
 	}
-	goods, err := at.goods(ctx)
+	goods, err := good.List[deployed](ctx, at.reg)
 	if err != nil {
 		l.T.Fatal(err)
 	}
 	for _, g := range goods {
-		fmt.Fprintln(&b, "good", g.Name, g.Version)
+		fmt.Fprintln(&b, "good", g.Run, g.Version)
 	}
 	fmt.Fprintln(&b, "kept", l.kept())
 	return b.String()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/docker/buildkit"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/client"
@@ -51,19 +52,19 @@ func (p Prune) Do(ctx context.Context, d *Docker) (Pruned, error) {
 	if err != nil {
 		return out, err
 	}
-	goods, err := at.goods(ctx)
+	goods, err := good.List[deployed](ctx, at.reg)
 	if err != nil {
 		return out, err
 	}
 	for i := range goods {
-		goods[i].Live = same(goods[i].set, seen)
+		goods[i].Live = same(goods[i].Body.Set, seen)
 	}
 	// Where what serves was accepted, or nothing is to serve, nothing that lies aside is needed; else it may be.
-	settled := len(seen.Containers) == 0 || slices.ContainsFunc(goods, func(g good) bool { return g.Live })
+	settled := len(seen.Containers) == 0 || slices.ContainsFunc(goods, func(g deployment) bool { return g.Live })
 	removed, bad := reconcile.Sweep(ctx, at.Engine, seen, func(a reconcile.Aside) bool { return settled || seen.Replaced(a) })
 	out.Containers = append(out.Containers, removed...)
-	bad = errors.Join(bad, p.wants(ctx, at))
-	out.Bytes, err = p.forget(ctx, at, surplus(goods, p.Keep), &out)
+	bad = errors.Join(bad, good.Unwant(ctx, at.reg, p.Key))
+	out.Bytes, err = p.forget(ctx, at, good.Surplus(goods, p.Keep), &out)
 	bad = errors.Join(bad, err)
 	// What no name is left of was built again since. A day is longer than anybody is between a build and its use.
 	pruned, err := at.Engine.ImagePrune(ctx, client.ImagePruneOptions{Filters: client.Filters{}.Add("dangling", "true").Add("label", buildkit.LabelInput).Add("until", "24h")})
@@ -87,47 +88,19 @@ func counted(n int, what string) string {
 	return fmt.Sprintf(", %d %ss", n, what)
 }
 
-// wants removes the records of what runs have brought up: those that were accepted have one of their own.
-func (p Prune) wants(ctx context.Context, at place) error {
-	found, err := at.reg.List(ctx, wantKind)
-	for _, rec := range found {
-		if rec.Of != wantKind+runOf(p.Key) { // this run may still accept
-			err = errors.Join(err, at.reg.Delete(ctx, rec))
-		}
-	}
-	return err
-}
-
-// surplus is pure: the good deployments that may go, of all with the latest first. The live one stays, and the last
-// before it, whatever keep says.
-func surplus(goods []good, keep int) (out []good) {
-	live, before := false, false
-	for i, g := range goods {
-		switch {
-		case g.Live && !live:
-			live = true
-		case live && !before && !g.Live:
-			before = true
-		case i >= keep:
-			out = append(out, g)
-		}
-	}
-	return out
-}
-
 // forget removes deployments and gives their images up. What that frees is what the engine's images take less afterwards:
 // layers that several have count once.
-func (p Prune) forget(ctx context.Context, at place, all []good, out *Pruned) (freed op.Size, bad error) {
+func (p Prune) forget(ctx context.Context, at place, all []deployment, out *Pruned) (freed op.Size, bad error) {
 	if len(all) == 0 {
 		return 0, nil
 	}
 	before, unknown := at.Engine.DiskUsage(ctx, client.DiskUsageOptions{Images: true})
 	for _, g := range all {
-		if err := errors.Join(at.reg.Delete(ctx, g.record), at.release(ctx, g.Name, g.Images)); err != nil {
+		if err := errors.Join(g.Delete(ctx, at.reg), at.release(ctx, g.Run, imagesOf(g.Body.Set))); err != nil {
 			bad = errors.Join(bad, err)
 			continue
 		}
-		out.Deployments = append(out.Deployments, g.Name)
+		out.Deployments = append(out.Deployments, g.Run)
 	}
 	after, err := at.Engine.DiskUsage(ctx, client.DiskUsageOptions{Images: true})
 	if unknown != nil || err != nil { // an engine counts for one at a time; what was freed is for people to know

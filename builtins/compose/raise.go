@@ -15,6 +15,7 @@ import (
 	"github.com/erlmcp/runner/builtins/compose/reconcile"
 	"github.com/erlmcp/runner/builtins/compose/register"
 	"github.com/erlmcp/runner/builtins/compose/shape"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/patient"
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/host"
@@ -140,7 +141,7 @@ func (a aim) raise(ctx context.Context, d *Docker) (Raised, error) {
 	quiet := patient.Announce(ctx, d.Host, "the engine to tell what is there", answers)
 	at, want, p, err := a.plan(ctx, d, never)
 	if err == nil {
-		err = at.keepWanted(ctx, a.key, want.set)
+		err = good.Want(ctx, at.reg, a.key, want.set)
 	}
 	quiet()
 	if err != nil {

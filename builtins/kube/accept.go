@@ -2,15 +2,14 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
-	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -37,7 +36,7 @@ func (a Accept) Target(*Kubernetes) string { return a.Cluster.Target() }
 
 // Inverse implements op.Reversible.
 func (a Accept) Inverse(context.Context, *Kubernetes) (any, error) {
-	return Forget{Cluster: a.Cluster, Run: runOf(a.Key)}, nil
+	return Forget{Cluster: a.Cluster, Run: good.RunOf(a.Key)}, nil
 }
 
 // Do implements op.Op. A run that accepts again takes the place of what it has accepted before.
@@ -54,14 +53,15 @@ func (a Accept) Do(ctx context.Context, d *Kubernetes) (Revision, error) {
 }
 
 func (a Accept) accept(ctx context.Context, d *Kubernetes, at place) (Revision, error) {
-	run := runOf(a.Key)
-	wants, err := at.kept(ctx, run)
+	run := good.RunOf(a.Key)
+	kept, err := good.Wanted[[]reconcile.Want](ctx, at.reg, run)
 	if err != nil {
 		return Revision{}, err
 	}
-	if wants == nil {
+	if kept == nil {
 		return Revision{}, op.Hint(errors.New("this run has applied nothing"), "kube.apply or kube.rollback comes before it")
 	}
+	wants := *kept
 	seen, err := reconcile.Observe(ctx, at.conn, at.set, wants)
 	if err != nil {
 		return Revision{}, err
@@ -69,32 +69,9 @@ func (a Accept) accept(ctx context.Context, d *Kubernetes, at place) (Revision, 
 	if acts := reconcile.NewPlan(at.set, wants, seen).Acts; len(acts) > 0 {
 		return Revision{}, op.Hint(fmt.Errorf("%s is not what this run has applied last: %s", acts[0].Ref, acts[0].Cause), "kube.apply applies it again; kube.diff shows what differs")
 	}
-	if err := at.forget(ctx, run); err != nil {
-		return Revision{}, err
-	}
-	goods, err := at.goods(ctx)
-	if err != nil {
-		return Revision{}, err
-	}
-	out := Revision{Number: 1, Name: run, Version: a.Version, At: d.Host.Clock.Now().UTC().Truncate(time.Second), Images: reconcile.Images(wants), Live: true}
-	if len(goods) > 0 {
-		out.Number = goods[0].Number + 1
-	}
-	data, err := json.Marshal(goodBody{Version: a.Version, At: out.At, Wants: wants, Applied: seen.Inventory})
-	if err != nil {
-		return Revision{}, err
-	}
-	_, err = at.reg.Put(ctx, record.Record{Name: fmt.Sprintf("%s%09d.%s", goodKind, out.Number, run), Of: goodKind + run, Data: data})
-	return out, err
-}
-
-// forget removes the record of a run's deployment.
-func (at place) forget(ctx context.Context, run string) error {
-	found, err := at.reg.ListOf(ctx, goodKind+run)
-	for _, rec := range found {
-		err = errors.Join(err, at.reg.Delete(ctx, rec))
-	}
-	return err
+	head := good.Head{Version: a.Version, At: d.Host.Clock.Now().UTC().Truncate(time.Second)}
+	done, err := good.Accept(ctx, at.reg, run, head, applied{wants, seen.Inventory})
+	return revisionOf(done), err
 }
 
 // Forget is the inverse of Accept.
@@ -113,10 +90,10 @@ func (f Forget) Do(ctx context.Context, d *Kubernetes) (op.Restored, error) {
 	if err != nil {
 		return op.Restored{}, err
 	}
-	goods, err := at.goods(ctx)
+	goods, err := good.List[applied](ctx, at.reg)
 	if err != nil {
 		return op.Restored{}, err
 	}
-	already := !slices.ContainsFunc(goods, func(g good) bool { return g.Name == f.Run })
-	return op.Restored{Already: already}, at.forget(ctx, f.Run)
+	already := !slices.ContainsFunc(goods, func(g deployment) bool { return g.Run == f.Run })
+	return op.Restored{Already: already}, good.Forget(ctx, at.reg, f.Run)
 }

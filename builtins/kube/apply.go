@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/kube/follow"
 	"github.com/erlmcp/runner/builtins/kube/manifest"
@@ -98,7 +99,7 @@ func (a aim) apply(ctx context.Context, d *Kubernetes) (Applied, error) {
 	quiet := patient.Announce(ctx, d.Host, "the cluster to tell what is there", answers)
 	at, wants, seen, err := a.observe(ctx, d)
 	if err == nil {
-		err = at.keepWanted(ctx, a.key, wants)
+		err = good.Want(ctx, at.reg, a.key, wants)
 	}
 	quiet()
 	if err != nil {

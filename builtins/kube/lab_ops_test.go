@@ -117,7 +117,7 @@ func (l *lab) state() string {
 		l.t.Fatal(err)
 	}
 	for _, g := range goods {
-		lines = append(lines, fmt.Sprintln("good", g.Number, g.Name, g.Version, g.Live))
+		lines = append(lines, fmt.Sprintln("good", g.Number, g.Run, g.Version, g.Live))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/runtime/op"
@@ -70,15 +71,15 @@ func (p Prune) Do(ctx context.Context, d *Kubernetes) (Pruned, error) {
 	}
 	done, bad := reconcile.Prune(ctx, at.conn, at.set, p.Also)
 	out.Objects, out.Left = names(done.Removed), names(done.Kept)
-	bad = errors.Join(bad, p.wants(ctx, at))
+	bad = errors.Join(bad, good.Unwant(ctx, at.reg, p.Key))
 	goods, err := at.goods(ctx)
 	bad = errors.Join(bad, err)
-	for _, g := range surplus(goods, p.Keep) {
-		if err := at.reg.Delete(ctx, g.record); err != nil {
+	for _, g := range good.Surplus(goods, p.Keep) {
+		if err := g.Delete(ctx, at.reg); err != nil {
 			bad = errors.Join(bad, err)
 			continue
 		}
-		out.Deployments = append(out.Deployments, g.Name)
+		out.Deployments = append(out.Deployments, g.Run)
 	}
 	if bad != nil {
 		return out, fmt.Errorf("cannot %s: %w", p.Summary(), bad)
@@ -90,34 +91,6 @@ func names(refs []api.Ref) []string {
 	out := []string{}
 	for _, r := range refs {
 		out = append(out, r.String())
-	}
-	return out
-}
-
-// wants removes the records of what runs have applied: those that were accepted have one of their own.
-func (p Prune) wants(ctx context.Context, at place) error {
-	found, err := at.reg.List(ctx, wantKind)
-	for _, rec := range found {
-		if rec.Of != wantKind+runOf(p.Key) { // this run may still accept
-			err = errors.Join(err, at.reg.Delete(ctx, rec))
-		}
-	}
-	return err
-}
-
-// surplus is pure: the good deployments that may go, of all with the latest first. The live one stays, and the last
-// before it, whatever keep says.
-func surplus(goods []good, keep int) (out []good) {
-	live, before := false, false
-	for i, g := range goods {
-		switch {
-		case g.Live && !live:
-			live = true
-		case live && !before && !g.Live:
-			before = true
-		case i >= keep:
-			out = append(out, g)
-		}
 	}
 	return out
 }

@@ -2,14 +2,11 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/good"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
-	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -27,12 +24,12 @@ func (h History) Do(ctx context.Context, d *Kubernetes) ([]Revision, error) {
 	goods, err := d.goods(ctx, h.Cluster)
 	out := []Revision{}
 	for _, g := range goods {
-		out = append(out, g.Revision)
+		out = append(out, revisionOf(g))
 	}
 	return out, err
 }
 
-func (d *Kubernetes) goods(ctx context.Context, c cluster.Cluster) ([]good, error) {
+func (d *Kubernetes) goods(ctx context.Context, c cluster.Cluster) ([]deployment, error) {
 	at, err := d.at(ctx, c)
 	if err != nil {
 		return nil, err
@@ -61,37 +58,11 @@ func (f Find) Do(ctx context.Context, d *Kubernetes) (Revision, error) {
 	if err != nil {
 		return Revision{}, err
 	}
-	found, err := choose(goods, f.Name)
+	found, err := good.Choose(goods, f.Name, "kube.accept")
 	if err != nil {
 		return Revision{}, fmt.Errorf("cannot go back in %s: %w", f.Cluster.Name, err)
 	}
-	return found.Revision, nil
-}
-
-// choose is pure: the latest that is named so, or that is not live.
-func choose(goods []good, name string) (good, error) {
-	i := slices.IndexFunc(goods, func(g good) bool {
-		if name == "" {
-			return !g.Live
-		}
-		return g.Name == name || g.Version == name || fmt.Sprint(g.Number) == name
-	})
-	if i >= 0 {
-		return goods[i], nil
-	}
-	if name == "" {
-		return good{}, op.Hint(errors.New("there is no good deployment but what serves now"), "a deployment is good once kube.accept has marked it; the last ones are kept")
-	}
-	var names, shown []string
-	for _, g := range goods {
-		names = append(names, g.Name, g.Version)
-		shown = append(shown, strings.TrimSpace(fmt.Sprintf("%d (%s %s", g.Number, g.Name, g.Version))+")")
-	}
-	err := fmt.Errorf("there is no good deployment %s%s", name, builtin.DidYouMean(name, names))
-	if len(shown) > 0 {
-		err = op.Hint(err, "there are: %s", strings.Join(shown, ", "))
-	}
-	return good{}, err
+	return revisionOf(found), nil
 }
 
 // Rollback is kube.rollback.
@@ -126,8 +97,8 @@ func (r Rollback) aim() aim {
 			if err != nil {
 				return nil, err
 			}
-			found, err := choose(goods, r.To)
-			return found.body.Wants, err
+			found, err := good.Choose(goods, r.To, "kube.accept")
+			return found.Body.Wants, err
 		}}
 }
 
