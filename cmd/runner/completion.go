@@ -203,7 +203,7 @@ func (c *completion) values() (*surroundings, map[string]any) {
 	if proj == nil {
 		return nil, nil
 	}
-	envs, _ := script.Environments(c.ctx, proj, script.Options{Families: s.families})
+	envs, _, _ := script.Environments(c.ctx, proj, script.Options{Families: s.families})
 	return s, envs
 }
 

@@ -54,6 +54,7 @@ func (p *program) open(f flags, args []string, plan bool) (*opened, error) {
 	if err != nil {
 		return nil, &unopened{err}
 	}
+	o.registry.Function = o.script.Function
 	o.conceal(p)
 	// Runner's own flags are read already, and a parse sets what it is given anew: this one knows their names only.
 	if o.call, err = o.script.Parse(args[1:], &flags{}); err != nil {

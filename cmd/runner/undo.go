@@ -70,7 +70,7 @@ func (p *program) environmentValue(f flags, name string) (*surroundings, any, er
 	if err != nil {
 		return nil, nil, err
 	}
-	envs, err := script.Environments(context.Background(), proj, script.Options{Families: s.families, Limits: f.limits()})
+	envs, functions, err := script.Environments(context.Background(), proj, script.Options{Families: s.families, Limits: f.limits()})
 	if err != nil {
 		return nil, nil, &unopened{err}
 	}
@@ -79,6 +79,7 @@ func (p *program) environmentValue(f flags, name string) (*surroundings, any, er
 		names := slices.Sorted(maps.Keys(envs))
 		return nil, nil, &usage{fmt.Sprintf("there is no environment %s%s", name, suggest(name, names)), script.EnvironmentsHint(names)}
 	}
+	s.registry.Function = functions
 	s.conceal(p, env)
 	return s, env, nil
 }

@@ -122,6 +122,10 @@ func (c *conversion) setText(dst reflect.Value, v starlark.Value) error {
 }
 
 func (c *conversion) setFunc(dst reflect.Value, v starlark.Value) error {
+	if given, ok := v.(Function); ok {
+		dst.Set(reflect.ValueOf(given.Func))
+		return nil
+	}
 	f, ok := v.(*starlark.Function)
 	switch {
 	case !ok:

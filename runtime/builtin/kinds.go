@@ -92,6 +92,11 @@ func (k *Kinds) special(v any) (starlark.Value, bool) {
 		return v, true
 	case op.Unknown:
 		return Unknown{v}, true
+	case op.Func:
+		if v.Name == "" {
+			return starlark.None, true
+		}
+		return Function{v}, true
 	case secret.Text:
 		if v.IsSecret() {
 			return Secret{v}, true

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,16 +108,17 @@ type Func struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"` // of the module's source
 
-	// Call is set where the script that defines the function is loaded.
-	Call func(args ...any) (any, error) `json:"-"`
+	// Call and At are set where the script that defines the function is loaded.
+	Call func(ctx context.Context, args ...any) (any, error) `json:"-"`
+	At   string                                              `json:"-"` // environments.star:3:1
 }
 
-// Invoke calls the function. One that came from a log cannot be called.
-func (f Func) Invoke(args ...any) (any, error) {
+// Invoke calls the function. One that came from a log can be called where the same script is loaded.
+func (f Func) Invoke(ctx context.Context, args ...any) (any, error) {
 	if f.Call == nil {
 		return nil, fmt.Errorf("cannot call %s of %s: its script is not loaded", f.Name, f.Module)
 	}
-	return f.Call(args...)
+	return f.Call(ctx, args...)
 }
 
 var errNotObject = errors.New("want an object")

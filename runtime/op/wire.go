@@ -43,6 +43,10 @@ func Fields(t reflect.Type) []Field {
 
 // Registry is every op and every value that this runner knows, by name.
 type Registry struct {
+	// Function finds a function of the scripts that are loaded by its name on the wire; the same without Call where they do
+	// not have it. Nil where no script is loaded.
+	Function func(Func) Func
+
 	specs  map[string]*Spec
 	values map[string]reflect.Type // by kind
 }
@@ -266,7 +270,11 @@ func (r *Registry) decode(data json.RawMessage, v reflect.Value) error {
 		v.Set(reflect.New(v.Type().Elem()))
 		return r.decode(data, v.Elem())
 	case reflect.Struct:
-		return r.decodeStruct(data, v)
+		err := r.decodeStruct(data, v)
+		if f, is := v.Addr().Interface().(*Func); is && r.Function != nil {
+			*f = r.Function(*f)
+		}
+		return err
 	case reflect.Slice:
 		return r.decodeList(data, v)
 	case reflect.Map:

@@ -6,11 +6,12 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/erlmcp/runner/runtime/builtin"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
-// Environments are the values of environments.star by their names, for commands that run no script. The error is a
-// mistake in the scripts, for Diagnose.
-func Environments(ctx context.Context, p *Project, o Options) (map[string]any, error) {
+// Environments are the values of environments.star by their names, for commands that run no script, and what finds the
+// functions that a log names, as Script.Function does. The error is a mistake in the scripts, for Diagnose.
+func Environments(ctx context.Context, p *Project, o Options) (map[string]any, func(op.Func) op.Func, error) {
 	s := &Script{Name: environmentsFile, project: p, options: o, budget: newBudget(o.Limits)}
 	s.loader = newLoader(p, s)
 	out := map[string]any{}
@@ -18,7 +19,7 @@ func Environments(ctx context.Context, p *Project, o Options) (map[string]any, e
 	for _, name := range environmentNames(globals) {
 		out[name] = globals[name].(*builtin.Data).Go()
 	}
-	return out, s.sourced(err)
+	return out, s.Function, s.sourced(err)
 }
 
 func (s *Script) environments(ctx context.Context) (globals starlark.StringDict, err error) {

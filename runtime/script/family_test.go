@@ -43,6 +43,7 @@ type (
 		Path   string      `json:"path" doc:"What is asked."`
 		Within op.Duration `json:"within" doc:"How long."`
 		Accept []string    `json:"accept,omitempty" doc:"What is well."`
+		Judge  op.Func     `json:"judge,omitzero" doc:"What says so."`
 	}
 	Environment struct {
 		Name      string                 `json:"name,omitempty" script:"-"`
@@ -162,13 +163,18 @@ func (o Wait) Do(ctx context.Context, w *world) (struct{}, error) {
 		<-ctx.Done()
 		return struct{}{}, context.Cause(ctx)
 	}
+	if o.Probe.Judge.Name != "" {
+		v, err := o.Probe.Judge.Invoke(ctx, map[string]any{"path": o.Probe.Path})
+		w.note("%s %s: %v", o.Probe.Judge.At, o.Probe.Judge.Name, v)
+		return struct{}{}, err
+	}
 	w.note("wait %s %s", o.Probe.Path, o.Within)
 	return struct{}{}, nil
 }
 
-func (o Exec) Do(_ context.Context, w *world) (string, error) {
+func (o Exec) Do(ctx context.Context, w *world) (string, error) {
 	if o.When.Name != "" {
-		v, err := o.When.Invoke("x", 3)
+		v, err := o.When.Invoke(ctx, "x", 3)
 		if err != nil {
 			return "", err
 		}

@@ -38,13 +38,15 @@ type module struct {
 type loader struct {
 	project  *Project
 	script   *Script
+	kinds    *builtin.Kinds
 	universe starlark.StringDict
 	modules  map[string]*module
 	chain    []string // being loaded, outermost first
 }
 
 func newLoader(p *Project, s *Script) *loader {
-	return &loader{project: p, script: s, universe: universe(s), modules: map[string]*module{}}
+	kinds := builtin.NewKinds(s.options.Families)
+	return &loader{project: p, script: s, kinds: kinds, universe: universe(s, kinds), modules: map[string]*module{}}
 }
 
 func (l *loader) files() []File {

@@ -12,16 +12,14 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/erlmcp/runner/runtime/builtin"
-	"github.com/erlmcp/runner/runtime/op"
 )
 
 // builtinFunc is the Go body of a builtin.
 type builtinFunc = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
 // universe is every name that scripts see without loading it.
-func universe(s *Script) starlark.StringDict {
-	kinds := builtin.NewKinds(s.options.Families)
-	calls := &builtin.Calls{Kinds: kinds, Perform: perform, Func: s.function(kinds)}
+func universe(s *Script, kinds *builtin.Kinds) starlark.StringDict {
+	calls := &builtin.Calls{Kinds: kinds, Perform: perform, Func: s.function}
 	u := guarded()
 	maps.Copy(u, calls.Predeclared(s.options.Families))
 	core := &core{kinds}
@@ -176,29 +174,4 @@ func fail(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs [
 		return nil, err
 	}
 	return nil, &Failed{text}
-}
-
-// function makes op.Func of the functions that scripts give to ops. Such a function has no effects of its own.
-func (s *Script) function(kinds *builtin.Kinds) func(*starlark.Thread, *starlark.Function) (op.Func, error) {
-	return func(t *starlark.Thread, f *starlark.Function) (op.Func, error) {
-		if f.Globals()[f.Name()] != f {
-			return op.Func{}, op.Hint(fmt.Errorf("want a function of a file, got %s", f.Name()), "write it as a def at the left edge")
-		}
-		m := s.loader.modules[f.Position().Filename()]
-		ctx, given := flowOf(t).ctx, t.CallFrame(0).Name
-		call := func(args ...any) (any, error) {
-			thread, stop := s.thread(&flow{ctx: ctx, script: s, pure: given}, given)
-			defer stop()
-			tuple := make(starlark.Tuple, len(args))
-			for i, a := range args {
-				tuple[i] = kinds.Starlark(a)
-			}
-			v, err := call1(thread, f, tuple, nil)
-			if err != nil {
-				return nil, err
-			}
-			return kinds.Plain(v)
-		}
-		return op.Func{Module: m.Name, Name: f.Name(), Digest: m.Digest, Call: call}, nil
-	}
 }
