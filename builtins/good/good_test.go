@@ -44,8 +44,6 @@ func (s shelf) ListOf(_ context.Context, of string) ([]record.Record, error) {
 
 func (s shelf) Delete(_ context.Context, rec record.Record) error { delete(s, rec.Name); return nil }
 
-func (s shelf) DeleteAll(context.Context, []record.Record) error { panic("not used here") }
-
 func (s shelf) Watch(context.Context, string) <-chan string { panic("not used here") }
 
 func (s shelf) Where(name string) string { return "the shelf " + name }

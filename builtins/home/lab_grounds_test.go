@@ -99,7 +99,7 @@ func (e *engine) wipe(t *testing.T) {
 	r := e.register(t, nil, host.SystemClock{})
 	all, err := r.List(context.Background(), "")
 	if err == nil {
-		err = r.DeleteAll(context.Background(), all)
+		err = record.DeleteAll(context.Background(), r, all)
 	}
 	if err != nil {
 		t.Error(err)

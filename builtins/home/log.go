@@ -270,7 +270,7 @@ func (w *writer) compact(ctx context.Context) error {
 		if err := w.took(w.put(ctx, w.record(true, w.lines))); err != nil {
 			return err
 		}
-		w.reg.DeleteAll(ctx, old) // what stays means nothing, and goes with the log
+		record.DeleteAll(ctx, w.reg, old) // what stays means nothing, and goes with the log
 	}
 	return nil
 }

@@ -2,7 +2,12 @@
 // many wins who create the same. The package has no register; builtins/compose and builtins/kube have one each.
 package record
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+)
 
 // Record is one record. It never changes; a newer one has another name.
 type Record struct {
@@ -26,11 +31,27 @@ type Register interface {
 	// Delete removes a record that List has given; one that is gone is no error. The caller sees to it that nobody can
 	// take the free name for a place that was never taken.
 	Delete(ctx context.Context, rec Record) error
-	// DeleteAll removes records in no order, and goes on past what cannot be removed.
-	DeleteAll(ctx context.Context, all []Record) error
 	// Watch tells of records below prefix that come and go: their names, on a channel that is closed when nothing is told
 	// any more. It is subscribed when Watch returns; what happened before is for List.
 	Watch(ctx context.Context, prefix string) <-chan string
 	// Where is what people call the place of a record, such as "the volume shop_runner.hold.000000000001".
 	Where(name string) string
+}
+
+// atOnce is how many requests are sent side by side.
+const atOnce = 8
+
+// DeleteAll removes records in no order, and goes on past what cannot be removed.
+func DeleteAll(ctx context.Context, reg Register, all []Record) error {
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	bad := make([]error, len(all))
+	for i, rec := range all {
+		g.Go(func() error {
+			bad[i] = reg.Delete(ctx, rec)
+			return nil
+		})
+	}
+	g.Wait()
+	return errors.Join(bad...)
 }

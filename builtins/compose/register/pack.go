@@ -8,8 +8,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/erlmcp/runner/builtins/record"
 )
 
@@ -32,8 +30,6 @@ const (
 	// maxLabel is the largest value of a label that is asked of an engine. One of 4 MiB works; the time that it takes
 	// grows with the size from here on, and others wait meanwhile.
 	maxLabel = 256 << 10
-	// maxData is the most memory that a record may take when it is read.
-	maxData = 1 << 30
 )
 
 // partName is what the name of a part has behind that of its record. The parts are made before the record: it is there
@@ -50,7 +46,7 @@ func (r *Register) pack(rec record.Record) (labels map[string]string, parts []ma
 		labels[labelText] = string(rec.Data)
 		return labels, nil
 	}
-	rest := base64.StdEncoding.EncodeToString(compress(rec.Data))
+	rest := base64.StdEncoding.EncodeToString(record.Compress(rec.Data))
 	head := min(len(rest), maxLabel)
 	labels[labelZstd], rest = rest[:head], rest[head:]
 	for len(rest) > 0 {
@@ -87,23 +83,7 @@ func unpack(name string, labels map[string]string, part func(int) map[string]str
 	}
 	packed, err := base64.StdEncoding.DecodeString(all.String())
 	if err == nil {
-		rec.Data, err = expand(packed)
+		rec.Data, err = record.Expand(packed)
 	}
 	return rec, err
-}
-
-func compress(data []byte) []byte {
-	// Nothing can be wrong with these options.
-	w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
-	defer w.Close()
-	return w.EncodeAll(data, nil)
-}
-
-func expand(packed []byte) ([]byte, error) {
-	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxData))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return r.DecodeAll(packed, nil)
 }

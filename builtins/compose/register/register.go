@@ -16,7 +16,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/volume"
 	"github.com/moby/moby/client"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/host"
@@ -100,24 +99,6 @@ func (r *Register) Delete(ctx context.Context, rec record.Record) error {
 		return fmt.Errorf("cannot remove the record %s from the Docker engine: %w", rec.Name, err)
 	}
 	return nil
-}
-
-// atOnce is how many requests are sent side by side.
-const atOnce = 8
-
-// DeleteAll implements record.Register.
-func (r *Register) DeleteAll(ctx context.Context, all []record.Record) error {
-	var g errgroup.Group
-	g.SetLimit(atOnce)
-	bad := make([]error, len(all))
-	for i, rec := range all {
-		g.Go(func() error {
-			bad[i] = r.Delete(ctx, rec)
-			return nil
-		})
-	}
-	g.Wait()
-	return errors.Join(bad...)
 }
 
 // List implements record.Register.

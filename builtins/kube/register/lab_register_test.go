@@ -104,7 +104,7 @@ func TestLabSizes(t *testing.T) {
 	if err != nil || len(of) != 4 {
 		t.Errorf("%d belong to it, %v", len(of), err)
 	}
-	if err := r.DeleteAll(t.Context(), append(of, of...)); err != nil {
+	if err := record.DeleteAll(t.Context(), r, append(of, of...)); err != nil {
 		t.Error(err)
 	}
 	left, _, err := r.Conn.List(t.Context(), secrets, r.Namespace, "")

@@ -13,7 +13,6 @@ import (
 
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/record"
-	"github.com/klauspost/compress/zstd"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -46,8 +45,6 @@ const (
 	// maxPiece is how much of a record a Secret holds: a cluster takes 1 MiB, and etcd 1.5 MiB for a request, in which
 	// the data are base64.
 	maxPiece = 768 << 10
-	// maxData is the most memory that a record may take when it is read.
-	maxData = 1 << 30
 	// maxObject is the longest name of an object.
 	maxObject = 253
 	// maxValue is the longest value of a label.
@@ -140,7 +137,7 @@ func (r *Register) pack(rec record.Record) (head *api.Object, parts []*api.Objec
 	if len(rec.Data) <= maxText && utf8.Valid(rec.Data) {
 		return r.wrap(rec, name, keyText, rec.Data, nil), nil
 	}
-	rest := compress(rec.Data)
+	rest := record.Compress(rec.Data)
 	first := rest[:min(len(rest), maxPiece)]
 	for rest = rest[len(first):]; len(rest) > 0; {
 		n := min(len(rest), maxPiece)
@@ -202,7 +199,7 @@ func unpack(o *api.Object, part func(int) *api.Object) (record.Record, error) {
 		}
 		packed = append(packed, piece...)
 	}
-	rec.Data, err = expand(packed)
+	rec.Data, err = record.Expand(packed)
 	return rec, err
 }
 
@@ -213,20 +210,4 @@ func bytesAt(o *api.Object, key string) ([]byte, bool, error) {
 	}
 	data, err := base64.StdEncoding.DecodeString(text)
 	return data, true, err
-}
-
-func compress(data []byte) []byte {
-	// Nothing can be wrong with these options.
-	w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
-	defer w.Close()
-	return w.EncodeAll(data, nil)
-}
-
-func expand(packed []byte) ([]byte, error) {
-	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxData))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return r.DecodeAll(packed, nil)
 }

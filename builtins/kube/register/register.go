@@ -14,11 +14,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/record"
 	"github.com/erlmcp/runner/runtime/op"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -163,24 +162,6 @@ func (r *Register) Delete(ctx context.Context, rec record.Record) error {
 		return fmt.Errorf("cannot remove the record %s from the cluster: %w", rec.Name, r.said(ctx, err))
 	}
 	return nil
-}
-
-// atOnce is how many requests are sent side by side.
-const atOnce = 8
-
-// DeleteAll implements record.Register.
-func (r *Register) DeleteAll(ctx context.Context, all []record.Record) error {
-	var g errgroup.Group
-	g.SetLimit(atOnce)
-	bad := make([]error, len(all))
-	for i, rec := range all {
-		g.Go(func() error {
-			bad[i] = r.Delete(ctx, rec)
-			return nil
-		})
-	}
-	g.Wait()
-	return errors.Join(bad...)
 }
 
 // Watch implements record.Register. It tells of what is there, too, as it begins.
