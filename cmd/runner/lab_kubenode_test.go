@@ -24,6 +24,7 @@ type nodeSite struct {
 	node      *kubetest.Node
 	conn      *api.Conn
 	namespace string
+	service   string // what leads to the application
 }
 
 const nodeEnvironments = `
@@ -96,7 +97,7 @@ func newNodeSite(t testing.TB) *nodeSite {
 		t.Fatal(err)
 	}
 	node := kubetest.StartNode(t)
-	s := &nodeSite{site: &site{t: t, dir: t.TempDir(), home: t.TempDir()}, node: node, conn: node.Conn(t), namespace: node.Namespace(t)}
+	s := &nodeSite{site: &site{t: t, dir: t.TempDir(), home: t.TempDir()}, node: node, conn: node.Conn(t), namespace: node.Namespace(t), service: "mcpd"}
 	s.more = append(s.more, "KUBECONFIG="+node.Kubeconfig)
 	for _, version := range []string{"1.0.0", "1.1.0", "1.2.0"} {
 		node.Push(t, bins[version], "mcpd:"+version)
@@ -132,7 +133,7 @@ func (s *nodeSite) runs(code int, args ...string) {
 // notice, and the versions are those that answer.
 func (s *nodeSite) under(what string, do func(), versions ...string) {
 	s.t.Helper()
-	stop := s.node.Traffic(s.t, "http://"+s.node.Service(s.t, s.namespace, "mcpd")+"/version")
+	stop := s.node.Traffic(s.t, "http://"+s.node.Service(s.t, s.namespace, s.service)+"/version")
 	time.Sleep(time.Second)
 	do()
 	time.Sleep(time.Second)
@@ -284,7 +285,7 @@ func statesOf(pods []api.Object) (out []string) {
 // answers is the version behind the Service. The first to ask waits until the node has made a way to it.
 func (s *nodeSite) answers() string {
 	s.t.Helper()
-	url := "http://" + s.node.Service(s.t, s.namespace, "mcpd") + "/version"
+	url := "http://" + s.node.Service(s.t, s.namespace, s.service) + "/version"
 	for end := time.Now().Add(patience); ; time.Sleep(look) {
 		r, err := s.node.Client().Get(url)
 		if err == nil {

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,8 @@ func standing(ctx context.Context, c Config, home journal.Home) (*journal.Hold, 
 	return h, nil
 }
 
-// Held says who holds an environment's target, nil where nobody does.
+// Held says who holds an environment's target, nil where nobody does. Where nobody can tell, since the target is not
+// reached, that is an error.
 func (r *Run) Held(ctx context.Context, name string, target any) (*op.Held, error) {
 	id, home, err := r.Home(target)
 	if err != nil {
@@ -32,6 +34,8 @@ func (r *Run) Held(ctx context.Context, name string, target any) (*op.Held, erro
 	}
 	text := heldText(r.Config, cmp.Or(name, id), h, err)
 	switch {
+	case err != nil && !unreadable(err):
+		return nil, err
 	case err != nil:
 		return &op.Held{Text: text, Why: err.Error()}, nil
 	case h == nil:
@@ -42,6 +46,12 @@ func (r *Run) Held(ctx context.Context, name string, target any) (*op.Held, erro
 		held.Until = h.Until.UTC().Format(time.RFC3339)
 	}
 	return held, nil
+}
+
+// unreadable reports that there is a record of a hold which says nothing: somebody may hold the target.
+func unreadable(err error) bool {
+	var mute *journal.Unreadable
+	return errors.As(err, &mute)
 }
 
 // heldText says who holds an environment, "" where nobody does.
@@ -63,6 +73,8 @@ func (r *Run) unheld(ctx context.Context, l *lease, name, force string) (passed 
 	switch {
 	case text == "":
 		return "", nil
+	case err != nil && !unreadable(err):
+		return "", err
 	case force != "":
 		return fmt.Sprintf("%s; this run goes on: %s", text, force), nil
 	case err != nil:

@@ -5,12 +5,17 @@ package connect
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // Pool keeps one connection to each cluster that a run speaks to. It is safe for concurrent use.
@@ -48,14 +53,41 @@ func (p *Pool) Open(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the cluster at %s: %w", config.Host, err)
 	}
-	if err := conn.Reach(ctx); err != nil {
-		return nil, unreachable(c, config, err)
+	if err := p.reach(ctx, conn, config); err != nil {
+		return nil, unreachable(c, config, p.Host.Clock.Now(), err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open = append(p.open, opened{c, conn})
 	return conn, nil
 }
+
+// signingIn is how long a program may take to give credentials: somebody may have to be asked for them.
+const signingIn = 3 * time.Minute
+
+// reach asks for the server's version. A program that gives credentials is started for it, and nothing ends that: who is
+// told to stop, or has waited long enough, does not wait for it.
+func (p *Pool) reach(ctx context.Context, conn *api.Conn, config *rest.Config) error {
+	if config.ExecProvider == nil {
+		return conn.Reach(ctx)
+	}
+	name := filepath.Base(config.ExecProvider.Command)
+	ctx, cancel := p.Host.Clock.Timeout(ctx, signingIn, fmt.Errorf("it was given %s", signingIn))
+	defer cancel()
+	stop := op.WaitingIf(ctx, func(ctx context.Context) error { return p.Host.Clock.Sleep(ctx, silence) }, name+" to give credentials", p.Host.Clock.Now().Add(signingIn))
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- conn.Reach(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%s%s has not ended: %w", gettingCredentials, name, context.Cause(ctx))
+	}
+}
+
+// silence is how long a wait goes without a line.
+const silence = 500 * time.Millisecond
 
 // Again gives the cluster of a target as an undo log names it: where this machine knows another way to it, which it has
 // gone already for the same set of objects, that one.

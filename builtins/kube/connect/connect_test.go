@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -9,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/runtime/host"
@@ -54,10 +57,28 @@ users:
 - {name: good, user: {token: good}}
 - {name: bad, user: {token: expired}}
 - {name: poor, user: {token: poor}}
+- {name: late, user: {token: e30.eyJleHAiOjF9.e30}}
+- {name: odd, user: {token: e30.eyJleHAiOiIxIn0.e30}}
 - {name: plugin, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /no/such/program, interactiveMode: Never}}}
+- {name: uninstalled, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, installHint: "brew install no-such-plugin", interactiveMode: Never}}}
+- {name: refused, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, "echo the session of ana has ended: log in again >&2; exit 7"], interactiveMode: Never}}}
+- {name: garbage, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: echo, args: [hello], interactiveMode: Never}}}
+- {name: older, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: echo, args: ['{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": {"token": "good"}}'], interactiveMode: Never}}}
+- {name: empty, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: echo, args: ['{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {}}'], interactiveMode: Never}}}
+- {name: stuck, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, "read x < GATE"], interactiveMode: Never}}}
+- {name: asks, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: cat, interactiveMode: Always}}}
 contexts:
+- {name: uninstalled, context: {cluster: one, user: uninstalled}}
+- {name: refused, context: {cluster: one, user: refused}}
+- {name: garbage, context: {cluster: one, user: garbage}}
+- {name: older, context: {cluster: one, user: older}}
+- {name: empty, context: {cluster: one, user: empty}}
+- {name: stuck, context: {cluster: one, user: stuck}}
+- {name: asks, context: {cluster: one, user: asks}}
 - {name: production, context: {cluster: one, user: good}}
 - {name: expired, context: {cluster: one, user: bad}}
+- {name: late, context: {cluster: one, user: late}}
+- {name: odd, context: {cluster: one, user: odd}}
 - {name: poor, context: {cluster: one, user: poor}}
 - {name: plugin, context: {cluster: one, user: plugin}}
 - {name: dead, context: {cluster: dead, user: good}}
@@ -90,9 +111,9 @@ func TestOpen(t *testing.T) {
 		{"a context", cluster.Cluster{Context: "production"}, "", "", true},
 		{"a context and its server", cluster.Cluster{Context: "production", Server: s.URL + "/"}, "", "", true},
 		{"an authority of one's own", cluster.Cluster{Context: "stranger", CA: ca}, "", "", true},
-		{"no such context", cluster.Cluster{Context: "prodution"}, "has no context prodution (did you mean production?)", "it has careless, dead, expired", false},
+		{"no such context", cluster.Cluster{Context: "prodution"}, "has no context prodution (did you mean production?)", "it has asks, careless, dead", false},
 		{"the context of another server", cluster.Cluster{Context: "production", Server: "https://10.0.0.1:6443"}, "production leads to " + s.URL + ", and server is https://10.0.0.1:6443", "nothing was sent", false},
-		{"a server alone", cluster.Cluster{Server: s.URL}, "several contexts of " + file + " lead to " + s.URL, "say which: context = one of careless, expired", false},
+		{"a server alone", cluster.Cluster{Server: s.URL}, "several contexts of " + file + " lead to " + s.URL, "say which: context = one of asks, careless", false},
 		{"a server that nothing leads to", cluster.Cluster{Server: "https://10.0.0.9"}, "no context of " + file + " leads to https://10.0.0.9", "", false},
 		{"a context without a cluster", cluster.Cluster{Context: "half"}, "context: half of " + file + " cannot be used", "", false},
 		{"no kubeconfig", cluster.Cluster{Context: "production", Kubeconfig: none}, "there is none at " + none, "KUBECONFIG, or kubeconfig =", false},
@@ -101,8 +122,16 @@ func TestOpen(t *testing.T) {
 		{"another authority", cluster.Cluster{Context: "stranger"}, "an authority that is not the cluster's", "nothing was sent", false},
 		{"no such authority", cluster.Cluster{Context: "production", CA: none}, "ca: ", "", false},
 		{"expired credentials", cluster.Cluster{Context: "expired"}, "it does not know the credentials of context expired", "have expired", true},
+		{"a token that says so itself", cluster.Cluster{Context: "late"}, "the token of context late has expired at 1970-01-01 00:00:01 UTC", "get a new one", true},
+		{"a token that says nothing of it", cluster.Cluster{Context: "odd"}, "it does not know the credentials of context odd", "have expired", true},
 		{"no rights", cluster.Cluster{Context: "poor"}, `User "ci" cannot get path "/version"`, "may not do that", true},
 		{"a plugin that is missing", cluster.Cluster{Context: "plugin"}, "cannot get the credentials of context plugin: exec: fork/exec /no/such/program: no such file", "run it by hand", false},
+		{"a plugin that is not installed", cluster.Cluster{Context: "uninstalled"}, "cannot get the credentials of context uninstalled: there is no program no-such-plugin", "brew install no-such-plugin", false},
+		{"a plugin that fails", cluster.Cluster{Context: "refused"}, "cannot get the credentials of context refused: sh ends with exit code 7; what it says is above", "run it by hand", false},
+		{"a plugin that says something else", cluster.Cluster{Context: "garbage"}, "cannot get the credentials of context garbage: what echo prints is no ExecCredential", "run it by hand", false},
+		{"a plugin of another version", cluster.Cluster{Context: "older"}, "echo gives those of another version: exec plugin is configured to use API version client.authentication.k8s.io/v1, plugin returned version client.authentication.k8s.io/v1beta1", "correct apiVersion", false},
+		{"a plugin that gives nothing", cluster.Cluster{Context: "empty"}, "cannot get the credentials of context empty: echo gives neither a token nor a certificate", "run it by hand", false},
+		{"a plugin that wants a terminal", cluster.Cluster{Context: "asks"}, "cannot get the credentials of context asks: cat asks at a terminal, and there is none", "log in before", false},
 		{"nobody there", cluster.Cluster{Context: "dead"}, "connection refused", "nothing listens there", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,5 +176,41 @@ func TestAgain(t *testing.T) {
 	theirs.Name = "other"
 	if _, err := p.Again(t.Context(), theirs); err == nil {
 		t.Error("another set of objects has gone the same way")
+	}
+}
+
+// Who is told to stop does not wait for a program that gives credentials and does not end.
+func TestOpenStops(t *testing.T) {
+	s, ca, _ := server(t)
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.OpenFile(gate, os.O_RDWR, 0) // the program ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	defer open.WriteString("\n")
+	file := filepath.Join(t.TempDir(), "config")
+	text := strings.NewReplacer("SERVER", s.URL, "CA", ca, "DEAD", "1", "GATE", gate).Replace(configs)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: []string{"KUBECONFIG=" + file}})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Open(ctx, cluster.Cluster{Namespace: "shop", Name: "web", Context: "stuck"})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "cannot get the credentials of context stuck: sh has not ended") {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits")
 	}
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// image is that of a static program, and nothing else. It runs as a user without rights.
-func image(program string) (v1.Image, error) {
+// image is that of a static program, and nothing else. It runs as a user without rights, with arguments where a manifest
+// says no others.
+func image(program string, args ...string) (v1.Image, error) {
 	b, err := os.ReadFile(program)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func image(program string) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture, config.Config = "linux", runtime.GOARCH, v1.Config{Entrypoint: []string{"/app"}, User: "65534"}
+	config.OS, config.Architecture, config.Config = "linux", runtime.GOARCH, v1.Config{Entrypoint: []string{"/app"}, Cmd: args, User: "65534"}
 	return mutate.ConfigFile(out, config)
 }
 
@@ -62,8 +63,8 @@ func save(program, reference, file string) error {
 }
 
 // push pushes the image of a program to a registry that speaks plain HTTP.
-func push(program, registry, repository, tag string) error {
-	i, err := image(program)
+func push(program, registry, repository, tag string, args ...string) error {
+	i, err := image(program, args...)
 	if err != nil {
 		return err
 	}

@@ -135,12 +135,12 @@ func (n *Node) join(p *process) error {
 	})
 }
 
-// Push makes an image of a static program, which it starts as a user without rights, and pushes it under a name such as
-// "web:v1". It gives the whole reference.
-func (n *Node) Push(t testing.TB, program, name string) string {
+// Push makes an image of a static program, which it starts as a user without rights and with arguments, and pushes it
+// under a name such as "web:v1". It gives the whole reference.
+func (n *Node) Push(t testing.TB, program, name string, args ...string) string {
 	t.Helper()
 	repository, tag, _ := strings.Cut(name, ":")
-	if err := push(program, n.Registry, repository, tag); err != nil {
+	if err := push(program, n.Registry, repository, tag, args...); err != nil {
 		t.Fatal(err)
 	}
 	return n.Registry + "/" + name
