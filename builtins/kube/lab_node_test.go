@@ -57,7 +57,9 @@ func TestLabNodeJob(t *testing.T) {
 	if err := os.WriteFile(program+".go", []byte(printer), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-o", program, program+".go").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, program+".go")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // its image has no libc
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	image := n.Push(t, program, "printer:1")
