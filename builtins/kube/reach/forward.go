@@ -30,6 +30,7 @@ type Way struct {
 
 	mu    sync.Mutex
 	lines map[types.UID]httpstream.Connection
+	over  bool // no more are opened
 	turn  int
 	id    int
 }
@@ -123,12 +124,8 @@ func (w *Way) line(pod *api.Object) (httpstream.Connection, error) {
 	w.mu.Lock()
 	line := w.lines[pod.GetUID()]
 	w.mu.Unlock()
-	if line != nil {
-		select {
-		case <-line.CloseChan():
-		default:
-			return line, nil
-		}
+	if holds(line) {
+		return line, nil
 	}
 	line, err := open(w.Conn.Config, pod)
 	if err != nil {
@@ -136,8 +133,28 @@ func (w *Way) line(pod *api.Object) (httpstream.Connection, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if other := w.lines[pod.GetUID()]; holds(other) { // two have opened one at once
+		line.Close()
+		return other, nil
+	}
+	if w.over {
+		line.Close()
+		return nil, context.Canceled
+	}
 	w.lines[pod.GetUID()] = line
 	return line, nil
+}
+
+func holds(line httpstream.Connection) bool {
+	if line == nil {
+		return false
+	}
+	select {
+	case <-line.CloseChan():
+		return false
+	default:
+		return true
+	}
 }
 
 func (w *Way) drop(uid types.UID, line httpstream.Connection) {
@@ -152,6 +169,7 @@ func (w *Way) drop(uid types.UID, line httpstream.Connection) {
 func (w *Way) hangUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.over = true
 	for _, line := range w.lines {
 		line.Close()
 	}
