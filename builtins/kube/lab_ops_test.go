@@ -260,3 +260,22 @@ func TestLabUndoToWhatWasNotLive(t *testing.T) {
 		t.Errorf("%+v, %v\n%s\nwas\n%s", r, err, l.state(), live)
 	}
 }
+
+// TestLabNoNamespace: a namespace that is missing is named before anything is applied, but for one that the set brings.
+func TestLabNoNamespace(t *testing.T) {
+	l := newLab(t)
+	l.say("v1", "a", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: far, namespace: nowhere}\n")
+	_, err := Diff{Cluster: l.target}.Do(t.Context(), l.d)
+	if err == nil || !strings.HasSuffix(err.Error(), `there is no namespace "nowhere"`) || !strings.Contains(op.HintOf(err), "runner setup") {
+		t.Errorf("%v; %s", err, op.HintOf(err))
+	}
+	l.say("v1", "a", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: far, namespace: nowhere}\n", "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: nowhere}\n")
+	if _, err := (Diff{Cluster: l.target}).Do(t.Context(), l.d); err != nil {
+		t.Error(err)
+	}
+	l.target.StateNamespace = "nowhere" // it keeps the lease before the set is there
+	_, err = Diff{Cluster: l.target}.Do(t.Context(), l.d)
+	if err == nil || !strings.HasSuffix(err.Error(), `there is no namespace "nowhere"`) {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,11 @@ package kube
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
@@ -76,9 +81,49 @@ func (a aim) observe(ctx context.Context, d *Kubernetes) (place, []reconcile.Wan
 func (a aim) first(ctx context.Context, d *Kubernetes) (place, []reconcile.Want, *reconcile.Seen, error) {
 	at, wants, seen, err := a.observe(ctx, d)
 	if err == nil {
+		err = at.housed(ctx, wants, seen)
+	}
+	if err == nil {
 		err = at.entitled(ctx, wants)
 	}
 	return at, wants, seen, err
+}
+
+// housed names every namespace that must be there and is not. One that holds something of the set is there; one that the
+// set brings may come with it, unless it is to keep the lease before.
+func (at place) housed(ctx context.Context, wants []reconcile.Want, seen *reconcile.Seen) error {
+	needed := map[string]bool{at.set.State: seen.Inventory == nil}
+	for _, w := range wants {
+		ref := api.RefOf(&w.Object)
+		if _, known := needed[ref.Namespace]; !known && ref.Namespace != "" {
+			needed[ref.Namespace] = true
+		}
+		if seen.Of(ref) != nil {
+			needed[ref.Namespace] = false
+		}
+	}
+	for _, w := range wants {
+		if ref := api.RefOf(&w.Object); ref.Kind == "Namespace" && ref.Name != at.set.State {
+			needed[ref.Name] = false
+		}
+	}
+	var absent []string
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		if !needed[name] {
+			continue
+		}
+		o, err := at.conn.Get(ctx, api.Ref{Version: "v1", Kind: "Namespace", Name: name})
+		if err != nil && !api.IsForbidden(err) { // who may not look finds out later
+			return err
+		}
+		if o == nil && err == nil {
+			absent = append(absent, fmt.Sprintf("there is no namespace %q", name))
+		}
+	}
+	if absent == nil {
+		return nil
+	}
+	return op.Hint(errors.New(strings.Join(absent, "; ")), "runner setup ENVIRONMENT prints what makes it")
 }
 
 // entitled names every right that is missing for a deployment.
