@@ -211,7 +211,7 @@ func (l Linux) Run(ctx context.Context, c Cmd, started func(Proc) error) (Exit, 
 	}
 	defer w.Close()
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
-	cmd.SysProcAttr.Setpgid = true
+	cmd.SysProcAttr.Setsid = true // and no other session either: Ctrl-Z stops no child, and none can wait for the terminal
 	if c.Leash {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
