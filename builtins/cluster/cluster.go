@@ -34,6 +34,8 @@ type Cluster struct {
 	Secrets map[string]secret.Text `json:"secrets,omitempty" doc:"Values of a Secret called NAME-secrets, which the manifests may refer to; the environment's secrets when left out."`
 
 	AfterMigration string `json:"after_migration,omitempty" doc:"What becomes of a failed run that has migrated data: \"stay\" leaves the new version, \"undo\" goes back all the same."`
+
+	Rules map[string]op.Func `json:"rules,omitempty" doc:"How custom resources stand, by kind and group, such as {\"Database.example.com\": database}: functions that get the live object as a dict, and return \"ready\", or \"wait\", \"suspect\", \"doomed\" or \"skipped\" with the reason, such as \"doomed: its disk is full\". What is suspect must last a minute before it counts; what is doomed ends the deployment at once. A kind without a rule is judged by its conditions Ready and Stalled."`
 }
 
 // IsTarget says that environments.star may name it as a target.
@@ -70,6 +72,9 @@ func (c Cluster) Check() error {
 		return fmt.Errorf("server: want an address such as https://10.0.0.1:6443, got %q", c.Server)
 	case len(c.AsGroups) > 0 && c.AsUser == "":
 		return fmt.Errorf("as_groups: want as_user beside them")
+	}
+	if err := checkRules(c.Rules); err != nil {
+		return err
 	}
 	switch c.AfterMigration {
 	case "", "stay", "undo":

@@ -162,7 +162,7 @@ func (at place) stood(ctx context.Context, wants []reconcile.Want, seen *reconci
 	if len(items) == 0 {
 		return out, nil
 	}
-	found, err := follow.Look(ctx, at.conn, items)
+	found, err := follow.Look(ctx, at.conn, items, at.rules.of(ctx))
 	for _, s := range found.Standing {
 		out[s.Ref] = s.State == verdict.Ready
 	}

@@ -22,7 +22,7 @@ func (d *Kubernetes) live(ctx context.Context, at place, done []reconcile.Applie
 	}
 	stop := op.WaitingIf(ctx, func(ctx context.Context) error { return d.Host.Clock.Sleep(ctx, silence) }, waitedFor(done), until)
 	defer stop()
-	_, err := await(ctx, at.conn, items, follow.Options{})
+	_, err := await(ctx, at, items, follow.Options{})
 	return err
 }
 

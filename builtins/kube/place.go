@@ -20,9 +20,10 @@ import (
 
 // place is the cluster of a target, in the shapes in which the parts want it.
 type place struct {
-	conn *api.Conn
-	set  reconcile.Set
-	reg  record.Register
+	conn  *api.Conn
+	set   reconcile.Set
+	reg   record.Register
+	rules rules
 }
 
 func (d *Kubernetes) at(ctx context.Context, c cluster.Cluster) (place, error) {
@@ -39,14 +40,17 @@ func (d *Kubernetes) again(ctx context.Context, c cluster.Cluster) (place, error
 	if err != nil {
 		return place{}, err
 	}
-	return placeOf(conn, c), nil
+	at := placeOf(conn, c)
+	at.rules.undoing = true
+	return at, nil
 }
 
 func placeOf(conn *api.Conn, c cluster.Cluster) place {
 	return place{
-		conn: conn,
-		set:  reconcile.Set{Name: c.Name, Namespace: c.Namespace, State: c.State()},
-		reg:  register.New(conn, c.State(), c.Name),
+		conn:  conn,
+		set:   reconcile.Set{Name: c.Name, Namespace: c.Namespace, State: c.State()},
+		reg:   register.New(conn, c.State(), c.Name),
+		rules: rules{by: c.Rules, noted: map[string]bool{}},
 	}
 }
 

@@ -137,7 +137,7 @@ func (r RunJob) run(ctx context.Context, d *Kubernetes, at place, job *api.Objec
 	tailing, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { tailed <- r.tail(made, at, said).Run(tailing, over) }()
-	result, err := await(ctx, at.conn, []follow.Item{follow.ItemOf(made, false)}, follow.Options{})
+	result, err := await(ctx, at, []follow.Item{follow.ItemOf(made, false)}, follow.Options{})
 	ended := err == nil || len(result.Standing) > 0 && result.Standing[0].Cause == verdict.JobFailed
 	if !ended {
 		stop()

@@ -39,12 +39,13 @@ func stood(r follow.Result) []Stood {
 
 // await follows objects until all are ready, and tells of what is worth a line. Its error says what is not ready, and what
 // to do.
-func await(ctx context.Context, conn *api.Conn, items []follow.Item, how follow.Options) (follow.Result, error) {
+func await(ctx context.Context, at place, items []follow.Item, how follow.Options) (follow.Result, error) {
 	out := op.Output(ctx)
 	defer out.Close()
 	stands := map[api.Ref]verdict.State{}
 	ready := 0
-	r, err := follow.Follow(ctx, conn, items, how, func(c follow.Change) {
+	how.Rules = at.rules.of(ctx)
+	r, err := follow.Follow(ctx, at.conn, items, how, func(c follow.Change) {
 		was := stands[c.Ref]
 		stands[c.Ref] = c.State
 		if c.Ref.Kind == "" || c.State == verdict.Suspect || c.State == verdict.Skipped || c.State == verdict.Ready && was != "" && was != verdict.Ready {
@@ -89,8 +90,9 @@ func itemsOf(wants []reconcile.Want) (out []follow.Item) {
 const others = 5
 
 // explain is what explains why objects are not ready: a screen of the worst, and a line of others.
-func explain(ctx context.Context, conn *api.Conn, items []follow.Item) ([]op.Evidence, error) {
-	r, err := follow.Look(ctx, conn, items)
+func explain(ctx context.Context, at place, items []follow.Item) ([]op.Evidence, error) {
+	at.rules.undoing = true // a rule that goes wrong is what is explained
+	r, err := follow.Look(ctx, at.conn, items, at.rules.of(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func explain(ctx context.Context, conn *api.Conn, items []follow.Item) ([]op.Evi
 	}
 	slices.SortStableFunc(bad, follow.Worst)
 	var out []op.Evidence
-	for _, p := range evidence.Gather(ctx, conn, bad[0].Ref, bad[0].Verdict).Screen() {
+	for _, p := range evidence.Gather(ctx, at.conn, bad[0].Ref, bad[0].Verdict).Screen() {
 		out = append(out, op.Evidence{Title: p.Title, Text: p.Text})
 	}
 	var more []string
@@ -127,7 +129,7 @@ func (a Apply) Evidence(ctx context.Context, d *Kubernetes) ([]op.Evidence, erro
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, at.conn, itemsOf(wants))
+	return explain(ctx, at, itemsOf(wants))
 }
 
 var _ op.Witness[*Kubernetes] = Apply{}

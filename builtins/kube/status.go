@@ -23,7 +23,7 @@ func (s Status) Do(ctx context.Context, d *Kubernetes) ([]Stood, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := follow.Look(ctx, at.conn, items)
+	r, err := follow.Look(ctx, at.conn, items, at.rules.of(ctx))
 	if err != nil {
 		return nil, err
 	}

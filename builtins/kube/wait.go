@@ -47,7 +47,7 @@ func (w Wait) Do(ctx context.Context, d *Kubernetes) ([]Stood, error) {
 	}
 	stop := op.WaitingIf(limited, func(ctx context.Context) error { return d.Host.Clock.Sleep(ctx, silence) },
 		fmt.Sprintf("%d objects of %s to be live", len(items), w.Cluster.Name), d.Host.Clock.Now().Add(w.Within.D()))
-	r, err := await(limited, at.conn, items, follow.Options{Stay: w.Stay.D()})
+	r, err := await(limited, at, items, follow.Options{Stay: w.Stay.D()})
 	stop()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -64,5 +64,5 @@ func (w Wait) Evidence(ctx context.Context, d *Kubernetes) ([]op.Evidence, error
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, at.conn, items)
+	return explain(ctx, at, items)
 }

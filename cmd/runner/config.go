@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 )
 
@@ -84,7 +85,7 @@ func (d datum) label(item datum) string {
 	return item.name + d.sep
 }
 
-// readDatum reads a value from the wire: what has a kind is a call, what is a secret its mask.
+// readDatum reads a value from the wire: what has a kind is a call, what is a secret its mask, a function its name.
 func readDatum(wire []byte) (datum, error) {
 	switch wire[0] {
 	case '[':
@@ -149,6 +150,9 @@ func readObject(wire []byte) (datum, error) {
 		}
 		d.open, d.shut, d.sep, d.items = kind.Kind+"(", ")", " = ", d.items[1:]
 		return d, nil
+	}
+	if f := new(op.Func); bytes.HasPrefix(wire, []byte(`{"module":`)) && json.Unmarshal(wire, f) == nil && f.Digest != "" {
+		return datum{text: f.Name}, nil
 	}
 	return d, nil
 }

@@ -78,7 +78,7 @@ func Diagnose(err error) Report {
 	var stopped *Stopped
 	switch {
 	case errors.As(err, &stopped):
-		r := Report{Message: stopped.Error(), Hint: op.HintOf(stopped.Cause)}
+		r := Report{Message: askedFor(err, stopped.Error()) + stopped.Error(), Hint: op.HintOf(stopped.Cause)}
 		if e := innermost(stopped.eval); e != nil {
 			r.At, r.Backtrace = placeText(l.start(deepest(e))), l.backtrace(err)
 			r.Excerpt = l.excerpt(l.start(deepest(e)))
@@ -154,7 +154,7 @@ func (l *loader) evaluated(err error, e *starlark.EvalError) Report {
 	if hint == "" {
 		message, hint = l.explainRun(message, pos)
 	}
-	r := Report{Message: calledIn(e) + message, At: placeText(at), Excerpt: l.excerpt(at), Hint: hint, Backtrace: l.backtrace(err)}
+	r := Report{Message: askedFor(err, e.Msg) + calledIn(e) + message, At: placeText(at), Excerpt: l.excerpt(at), Hint: hint, Backtrace: l.backtrace(err)}
 	if refused := (*op.Refused)(nil); errors.As(err, &refused) && strings.HasPrefix(at.file, "@std/") {
 		r.Excerpt = "" // the words of the refusal, once more, in a file that nobody has written
 	}
@@ -171,6 +171,14 @@ func calledIn(e *starlark.EvalError) string {
 		return ""
 	}
 	return top.Name + ": "
+}
+
+// askedFor is what an op says of a function that it was given and that went wrong with a message: what it was asked for.
+func askedFor(err error, message string) string {
+	if m := (*op.Misuse)(nil); errors.As(err, &m) && strings.HasSuffix(m.Error(), message) {
+		return strings.TrimSuffix(m.Error(), message)
+	}
+	return ""
 }
 
 // backtrace is a line for each call that led to the error, outermost first, through loads and branches.

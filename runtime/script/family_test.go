@@ -166,6 +166,9 @@ func (o Wait) Do(ctx context.Context, w *world) (struct{}, error) {
 	if o.Probe.Judge.Name != "" {
 		v, err := o.Probe.Judge.Invoke(ctx, map[string]any{"path": o.Probe.Path})
 		w.note("%s %s: %v", o.Probe.Judge.At, o.Probe.Judge.Name, v)
+		if err != nil {
+			err = fmt.Errorf("cannot wait: %w", &op.Misuse{Err: fmt.Errorf("%s is asked about %s: %w", o.Probe.Judge.Name, o.Probe.Path, err)})
+		}
 		return struct{}{}, err
 	}
 	w.note("wait %s %s", o.Probe.Path, o.Within)

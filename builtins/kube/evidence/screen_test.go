@@ -106,7 +106,7 @@ func (c screenCase) found(t *testing.T) []Part {
 		in.Events = append(in.Events, o)
 		f.Events = append(f.Events, typed[corev1.Event](o))
 	}
-	f.Verdict = verdict.Judge(in)
+	f.Verdict, _ = verdict.Judge(in)
 	if f.Verdict.State != verdict.Doomed && f.Verdict.State != verdict.Suspect {
 		t.Errorf("not a failure: %+v", f.Verdict)
 	}

@@ -30,8 +30,12 @@ func ItemOf(o *api.Object, unchanged bool) Item {
 
 // Options say how to follow.
 type Options struct {
-	Stay time.Duration // for how long all must stay ready
+	Stay  time.Duration // for how long all must stay ready
+	Rules Rules
 }
+
+// Rules judge objects of kinds that only their controllers know, by kind and group: "Database.example.com".
+type Rules map[string]verdict.Rule
 
 // Standing is how an object stands.
 type Standing struct {
@@ -101,7 +105,7 @@ func (e *NoAnswer) Error() string {
 func (e *NoAnswer) Unwrap() error { return e.Cause }
 
 // Follow returns when all items are ready or skipped, with a *Failure when one is doomed or gone, and when ctx ends, with a
-// *Failure or a *NoAnswer. report hears of each change, one at a time.
+// *Failure or a *NoAnswer; an error of a rule ends it at once. report hears of each change, one at a time.
 func Follow(ctx context.Context, conn *api.Conn, items []Item, how Options, report func(Change)) (Result, error) {
 	f := newFollowing(conn, items, how, report)
 	err := f.run(ctx)
@@ -109,8 +113,8 @@ func Follow(ctx context.Context, conn *api.Conn, items []Item, how Options, repo
 }
 
 // Look tells how objects stand now, without waiting for any to change.
-func Look(ctx context.Context, conn *api.Conn, items []Item) (Result, error) {
-	f := newFollowing(conn, items, Options{}, func(Change) {})
+func Look(ctx context.Context, conn *api.Conn, items []Item, rules Rules) (Result, error) {
+	f := newFollowing(conn, items, Options{Rules: rules}, func(Change) {})
 	f.look = true
 	err := f.run(ctx)
 	return f.result(), err

@@ -296,7 +296,7 @@ func TestLook(t *testing.T) {
 	f := newFake(t)
 	f.put(webStarts + "\n---\n" + set + "\n---\n" + podCrashes)
 	conn, _ := f.conn()
-	r, err := Look(t.Context(), conn, []Item{theWeb})
+	r, err := Look(t.Context(), conn, []Item{theWeb}, nil)
 	if err != nil || len(r.Standing) != 1 || r.Standing[0].State != verdict.Suspect || r.Standing[0].Cause != verdict.CrashLoop {
 		t.Error(r, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/groups"
 	"github.com/erlmcp/runner/builtins/kube/verdict"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -66,8 +67,8 @@ func (it *item) done(now time.Time) bool {
 }
 
 // judge asks for a verdict on an item.
-func (f *following) judge(it *item) verdict.Verdict {
-	in := verdict.Input{Object: it.object, Last: it.last, Facts: f.facts,
+func (f *following) judge(it *item) (verdict.Verdict, error) {
+	in := verdict.Input{Object: it.object, Last: it.last, Facts: f.facts, Rule: f.how.Rules[it.Ref.Kind+"."+it.Ref.Group],
 		Write: verdict.Write{UID: it.UID, Generation: it.Generation, ResourceVersion: it.ResourceVersion, Unchanged: it.Unchanged}}
 	in.Now = f.now()
 	if in.Last == nil {
@@ -127,7 +128,7 @@ func (f *following) learn() bool {
 		switch {
 		case workload(it.Ref) && it.now.State == verdict.Wait:
 			f.facts.Coming = true
-		case verdict.Custom(it.Ref.Group) && !it.done(f.now()):
+		case groups.Custom(it.Ref.Group) && !it.done(f.now()):
 			f.facts.Making = true
 		}
 	}

@@ -10,13 +10,18 @@ import (
 )
 
 // judgeAll judges what may stand otherwise now, then what that says something about, and tells of changes.
-func (f *following) judgeAll() {
+func (f *following) judgeAll() error {
 	for range 3 { // a verdict may decide about others, and those about others again; no chain is longer
 		for it := range f.touched {
 			it.count(f.now(), len(f.downs) == 0)
-			if !it.plain() || it.now.State == "" {
-				it.take(f.judge(it), f.now())
+			if it.plain() && it.now.State != "" {
+				continue
 			}
+			v, err := f.judge(it)
+			if err != nil {
+				return err
+			}
+			it.take(v, f.now())
 		}
 		clear(f.touched)
 		if !f.learn() {
@@ -34,6 +39,7 @@ func (f *following) judgeAll() {
 			f.report(Change{Standing{it.Ref, it.now}, it.left()})
 		}
 	}
+	return nil
 }
 
 // over reports whether there is nothing more to wait for.
@@ -89,23 +95,27 @@ func (f *following) check(ctx context.Context, running *sync.WaitGroup) {
 }
 
 // takeCheck takes in what the server says of a suspect: where it says nothing, the suspect is asked about again.
-func (f *following) takeCheck(c checked) {
+func (f *following) takeCheck(c checked) error {
 	it := c.item
 	it.checking = false
 	if c.err != nil && api.Passing(c.err) {
-		return
+		return nil
 	}
 	if c.err == nil {
 		f.correct(c.ref, c.object)
 	}
 	it.count(f.now(), true)
-	v := f.judge(it)
+	v, err := f.judge(it)
+	if err != nil {
+		return err
+	}
 	if v.State == verdict.Suspect && it.spent >= v.Budget && !v.Paused {
 		v.State = verdict.Doomed
 		it.now = v
-		return
+		return nil
 	}
 	it.take(v, f.now())
+	return nil
 }
 
 // correct takes in an object, or that it is not there, where the watch has not told of it.

@@ -224,7 +224,8 @@ func TestLabEndsWithTheLastWrite(t *testing.T) {
 		var seen time.Time
 		err := l.conn.Until(t.Context(), items[0].Ref, func(o *api.Object) bool {
 			seen = time.Now()
-			return verdict.Judge(verdict.Input{Object: o, Write: verdict.Write{Generation: items[0].Generation}}).State == verdict.Ready
+			v, _ := verdict.Judge(verdict.Input{Object: o, Write: verdict.Write{Generation: items[0].Generation}})
+			return v.State == verdict.Ready
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -52,7 +52,9 @@ func (f *following) run(ctx context.Context) error {
 	f.start(watching, &running)
 	for {
 		if len(f.unheard) == 0 {
-			f.judgeAll()
+			if err := f.judgeAll(); err != nil {
+				return err
+			}
 			if over, err := f.over(); over {
 				return err
 			}
@@ -103,8 +105,7 @@ func (f *following) take(n news) error {
 		f.lost(n.source, n.down)
 		return nil
 	case n.checked != nil:
-		f.takeCheck(*n.checked)
-		return nil
+		return f.takeCheck(*n.checked)
 	case n.classes != nil:
 		f.facts.Classes = n.classes
 		f.touchAll()

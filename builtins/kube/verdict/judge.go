@@ -1,16 +1,35 @@
 package verdict
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/erlmcp/runner/builtins/kube/groups"
 )
 
-// Judge says how an object stands.
-func Judge(in Input) Verdict {
+// Judge says how an object stands. An error is one of its rule.
+func Judge(in Input) (Verdict, error) {
+	if v := judgeWrite(in); v.State != "" {
+		return v, nil
+	}
+	group, kind := in.Object.GroupVersionKind().Group, in.Object.GetKind()
+	judge, known := kinds[group+"/"+kind]
+	switch {
+	case known:
+		return judge(in), nil
+	case !groups.Custom(group):
+		return ready("is there"), nil
+	case in.Rule != nil:
+		return judgeByRule(in)
+	}
+	return judgeCustom(in), nil
+}
+
+// judgeWrite judges an object of which nothing that was written now is to be seen yet; any other has no verdict.
+func judgeWrite(in Input) Verdict {
 	o := in.Object
 	switch {
 	case o == nil:
@@ -23,17 +42,12 @@ func Judge(in Input) Verdict {
 		return Verdict{State: Gone, Cause: Removed, Why: "is being removed" + finalizers(o)}
 	}
 	if stale(o) {
-		return wait("its controller has not seen the new version yet")
+		return unseen()
 	}
-	judge, known := kinds[o.GroupVersionKind().Group+"/"+o.GetKind()]
-	switch {
-	case known:
-		return judge(in)
-	case Custom(o.GroupVersionKind().Group):
-		return judgeCustom(in)
-	}
-	return ready("is there")
+	return Verdict{}
 }
+
+func unseen() Verdict { return wait("its controller has not seen the new version yet") }
 
 // kinds are the kinds that more is known of than that they are there.
 var kinds = map[string]func(Input) Verdict{
@@ -53,20 +67,10 @@ var kinds = map[string]func(Input) Verdict{
 	"apiregistration.k8s.io/APIService":             judgeAPIService,
 }
 
-// groups are those of Kubernetes itself that have a dot. Others that end with k8s.io, such as the Gateway API's, are custom.
-const groups = `admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io certificates.k8s.io coordination.k8s.io
-	discovery.k8s.io events.k8s.io flowcontrol.apiserver.k8s.io networking.k8s.io node.k8s.io rbac.authorization.k8s.io resource.k8s.io
-	scheduling.k8s.io storage.k8s.io storagemigration.k8s.io`
-
-// Custom reports whether objects of a group are made by a controller of somebody else.
-func Custom(group string) bool {
-	return strings.Contains(group, ".") && !slices.Contains(strings.Fields(groups), group)
-}
-
 // Plain reports whether there is nothing more to be known of a kind than that an object of it is there.
 func Plain(group, kind string) bool {
 	_, known := kinds[group+"/"+kind]
-	return !known && !Custom(group)
+	return !known && !groups.Custom(group)
 }
 
 // judgeAbsent judges what is not there: a Job that removes itself has ended well, unless it was seen to fail.

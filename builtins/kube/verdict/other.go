@@ -85,34 +85,3 @@ func judgeNamespace(in Input) Verdict {
 	}
 	return ready("is there")
 }
-
-// judgeCustom judges an object of a kind that only its controller knows, by what most controllers tell.
-func judgeCustom(in Input) Verdict {
-	if c := condition(in.Object, "Stalled"); c.Status == "True" && !c.stale(in.Object) {
-		return doomed(Stalled, "is stalled: "+c.text(), "")
-	}
-	c := condition(in.Object, "Ready")
-	_, tells, _ := unstructured.NestedInt64(in.Object.Object, "status", "observedGeneration")
-	tells = tells || c.ObservedGeneration > 0
-	v := ready("is there")
-	switch {
-	case c.Status != "" && c.stale(in.Object):
-		return wait("its controller has not seen the new version yet")
-	case c.Status == "True":
-		v = ready("is ready")
-	case c.Status != "":
-		why := "is not ready yet"
-		if text := c.text(); text != "" {
-			why += ": " + text
-		}
-		return wait(why)
-	}
-	if !tells && !in.Write.Unchanged && (in.Write.ResourceVersion == in.Object.GetResourceVersion() || c.Status == "") {
-		v.Settle = settleStatus
-	}
-	return v
-}
-
-func (c Condition) stale(o *Object) bool {
-	return c.ObservedGeneration > 0 && c.ObservedGeneration < o.GetGeneration()
-}

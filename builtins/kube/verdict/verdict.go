@@ -61,6 +61,7 @@ const (
 	Terminating       Cause = "terminating"
 	Removed           Cause = "removed"
 	Replaced          Cause = "replaced"
+	Ruled             Cause = "rule"
 )
 
 // Verdict is how an object stands, and why.
@@ -89,6 +90,7 @@ type Input struct {
 	Object *Object // as the cluster has it; nil where it is not there
 	Last   *Object // as it was seen last, or written; for one that is not there
 	Write  Write
+	Rule   Rule // how an object of a custom kind is judged; nil for by its conditions
 	Facts
 
 	ReplicaSets []*Object // of a Deployment

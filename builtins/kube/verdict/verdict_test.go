@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -26,6 +27,7 @@ type testCase struct {
 	Status   map[string]any
 	Last     map[string]any
 	Write    Write
+	Rule     string           // what the kind's rule says; "none" where it has no answer
 	Sets     []map[string]any // ReplicaSets
 	Pods     []podCase
 	Events   []eventCase
@@ -121,7 +123,17 @@ func (c testCase) run(t *testing.T) {
 	for _, e := range c.Events {
 		in.Events = append(in.Events, object(t, e.object()))
 	}
-	got, want := Judge(in), c.Want
+	if c.Rule != "" {
+		in.Rule = func(o *Object) (Verdict, bool, error) {
+			state, why, _ := strings.Cut(c.Rule, ": ")
+			return ByRule(State(state), why), state != "none", nil
+		}
+	}
+	got, err := Judge(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := c.Want
 	if got.State != want.State || got.Cause != want.Cause || got.Why != want.Why || got.Paused != want.Paused ||
 		got.Pod != want.Pod || got.Container != want.Container || short(got.Budget) != want.Budget || short(got.Settle) != want.Settle ||
 		!strings.Contains(got.Hint, want.Hint) {
@@ -283,4 +295,34 @@ func states(cases []containerCase, allReady bool) (specs, status []any) {
 		status = append(status, map[string]any{"name": name, "image": image, "restartCount": c.Restarts, "ready": c.Ready || allReady, "started": started, "state": state, "lastState": last})
 	}
 	return specs, status
+}
+
+// An error of a rule is an error, and no verdict; a rule is not asked about what is not there, or about an older status.
+func TestRuleIsAskedForWhatItKnows(t *testing.T) {
+	wrong := errors.New("wrong")
+	asked := 0
+	rule := func(*Object) (Verdict, bool, error) { asked++; return Verdict{}, false, wrong }
+	of := func(apiVersion, kind string, seen int64) *Object {
+		return &Object{Object: map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": "w", "uid": "w", "generation": int64(2)},
+			"status": map[string]any{"observedGeneration": seen}}}
+	}
+	for _, c := range []struct {
+		object *Object
+		write  Write
+		asks   bool
+	}{
+		{of("example.com/v1", "Widget", 2), Write{}, true},
+		{of("example.com/v1", "Widget", 1), Write{}, false},
+		{of("example.com/v1", "Widget", 2), Write{UID: "other"}, false},
+		{of("example.com/v1", "Widget", 2), Write{Generation: 3}, false},
+		{of("batch/v1", "Job", 2), Write{}, false},
+		{of("networking.k8s.io/v1", "NetworkPolicy", 2), Write{}, false},
+		{nil, Write{}, false},
+	} {
+		asked = 0
+		v, err := Judge(Input{Object: c.object, Write: c.write, Rule: rule})
+		if (asked == 1) != c.asks || asked > 1 || (err == wrong) != c.asks || (v.State == "") != c.asks {
+			t.Errorf("%+v: asked %d times: %+v, %v", c, asked, v, err)
+		}
+	}
 }
