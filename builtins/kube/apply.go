@@ -107,6 +107,7 @@ func (a aim) apply(ctx context.Context, d *Kubernetes) (Applied, error) {
 	}
 	p := reconcile.NewPlan(at.set, wants, seen)
 	say(ctx, p.Notes...)
+	say(ctx, misspelt(a.cluster.Rules, wants)...)
 	if err := op.Half(ctx, "what is wanted is kept"); err != nil {
 		return Applied{}, err
 	}

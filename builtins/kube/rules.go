@@ -3,11 +3,14 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/kube/follow"
+	"github.com/erlmcp/runner/builtins/kube/groups"
+	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/builtins/kube/verdict"
 	"github.com/erlmcp/runner/runtime/builtin"
 	"github.com/erlmcp/runner/runtime/op"
@@ -84,6 +87,23 @@ func answer(said any) (verdict.Verdict, error) {
 		why = map[verdict.State]string{verdict.Ready: "is ready", verdict.Wait: "is not ready yet", verdict.Skipped: "is not waited for"}[state]
 	}
 	return verdict.ByRule(state, why), nil
+}
+
+// misspelt are notes on rules for kinds that no object is of, where the kind of one is written much like it.
+func misspelt(by map[string]op.Func, wants []reconcile.Want) (notes []string) {
+	var kinds []string
+	for _, r := range reconcile.Refs(wants) {
+		if kind := r.Kind + "." + r.Group; groups.Custom(r.Group) && by[kind].Name == "" {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(by)) {
+		none := !slices.ContainsFunc(wants, func(w reconcile.Want) bool { r := api.RefOf(&w.Object); return r.Kind+"."+r.Group == kind })
+		if guess := builtin.DidYouMean(kind, kinds); none && guess != "" {
+			notes = append(notes, fmt.Sprintf("the rule for %s judges no object%s", kind, guess))
+		}
+	}
+	return notes
 }
 
 func either(words []string) string {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/builtins/kube/verdict"
 	"github.com/erlmcp/runner/runtime/op"
 )
@@ -89,6 +90,29 @@ func TestRulesThatCannotBeAsked(t *testing.T) {
 		}
 		if c.err == "" && err != nil || c.err != "" && (err == nil || err.Error() != c.err || !errors.As(err, new(*op.Misuse))) {
 			t.Errorf("got  %v\nwant %s", err, c.err)
+		}
+	}
+}
+
+func TestRulesThatAreMisspelt(t *testing.T) {
+	var wants []reconcile.Want
+	for _, kind := range []string{"Certificate.cert-manager.io/v1", "Issuer.cert-manager.io/v1", "Deployment.apps/v1"} {
+		name, version, _ := strings.Cut(kind, ".")
+		wants = append(wants, reconcile.Want{Object: verdict.Object{Object: map[string]any{"apiVersion": version, "kind": name, "metadata": map[string]any{"name": "x"}}}})
+	}
+	for keys, want := range map[string]string{
+		"Certificate.cert-manager.io":                             "",
+		"Certificat.cert-manager.io":                              "the rule for Certificat.cert-manager.io judges no object (did you mean Certificate.cert-manager.io?)",
+		"Certificat.cert-manager.io Certificate.cert-manager.io":  "",
+		"Certificates.certmanager.io Certificate.cert-manager.io": "",
+		"Kafka.kafka.strimzi.io":                                  "",
+	} {
+		by := map[string]op.Func{}
+		for key := range strings.FieldsSeq(keys) {
+			by[key] = op.Func{Name: "f"}
+		}
+		if got := strings.Join(misspelt(by, wants), "\n"); got != want {
+			t.Errorf("%s: got %q, want %q", keys, got, want)
 		}
 	}
 }

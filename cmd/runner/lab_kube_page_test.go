@@ -34,7 +34,7 @@ func TestLabKubePage(t *testing.T) {
 	lab.Link(t, bin)
 	lab.Kubectl(t, "config", "rename-context", lab.Context, "production", "--kubeconfig", config)
 	path := bin + ":" + os.Getenv("PATH")
-	pageIn(t, "builtins/kube/README.md", 25, t.TempDir(), []string{"KUBECONFIG=" + config, "PATH=" + path},
+	pageIn(t, "builtins/kube/README.md", 26, t.TempDir(), []string{"KUBECONFIG=" + config, "PATH=" + path},
 		`        serves = "deployment/web:8080",`, `        as_user = "ana", as_groups = ["deployers"],`,
 		"    health = probe(\"/health\", within = \"60s\"),\n", "", "    smoke = [smoke.http(\"/health/ready\")],\n", "")
 	if left := lab.Kubectl(t, "get", "secrets", "-n", "shop", "-o", "name"); strings.Contains(left, "runner-") {
