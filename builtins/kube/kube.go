@@ -41,7 +41,7 @@ func Family(h *host.Host, pool *connect.Pool) builtin.Family {
 		op.Watch(d, Find{}),
 		op.Ask(d, Forward{}),
 		op.Ask(d, HTTP{Path: "/", Status: 200, Count: 1, Timeout: op.Duration(10 * time.Second)}),
-		op.Final(d, Prune{Keep: 5}, "removed objects cannot be brought back"),
+		op.Final(d, Prune{Keep: 10}, "removed objects cannot be brought back"),
 		op.Final(d, RunJob{Within: rollout, OK: []int{0}}, "runner cannot know what a Job changed"),
 		op.Ask(d, Wait{Within: op.Duration(5 * time.Minute)}),
 		op.Read(d, Status{}),

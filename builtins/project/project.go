@@ -20,7 +20,7 @@ import (
 func Family() builtin.Family {
 	return builtin.NewFamily("project",
 		"What environments.star is made of: environments and their targets.",
-		builtin.Global(Environment{Keep: 5, Backup: true}),
+		builtin.Global(Environment{Backup: true}),
 		builtin.Global(Host{}),
 		builtin.ValueSpec{Name: "compose_project", Global: true, Proto: stack.Project{}},
 		builtin.Global(cluster.Cluster{}),
@@ -106,7 +106,7 @@ type Environment struct {
 	Notify       []Notice               `json:"notify,omitempty" doc:"Who is told what becomes of a run."`
 	Backup       bool                   `json:"backup,omitempty" doc:"Keep a full copy of what serves before it is replaced."`
 	Protected    bool                   `json:"protected,omitempty" doc:"Want a clean tree and tests, ask before going back, and refuse a service that nothing supervises."`
-	Keep         int                    `json:"keep,omitempty" doc:"How many good releases and backups stay."`
+	Keep         *int                   `json:"keep,omitempty" doc:"How many good releases and backups stay: 5 when left out, and 10 deployments of a cluster, whose history is small."`
 }
 
 // Check implements op.Checked.
@@ -114,8 +114,8 @@ func (e Environment) Check() error {
 	if e.App == "" {
 		return errors.New("app: want the application's name, got none")
 	}
-	if e.Keep < 1 {
-		return fmt.Errorf("keep: want 1 or more, got %d", e.Keep)
+	if e.Keep != nil && *e.Keep < 1 {
+		return fmt.Errorf("keep: want 1 or more, got %d", *e.Keep)
 	}
 	host, _ := e.Target.(Host)
 	if host.Service == nil || !e.Protected || host.Service.Supervised() {
@@ -126,9 +126,15 @@ func (e Environment) Check() error {
 		"say %s(..., unsupervised = True) to accept that, or use systemd(...)", kind)
 }
 
+// kept and keptOfCluster are how many good versions stay where nothing else is said.
+const (
+	kept          = 5
+	keptOfCluster = 10
+)
+
 // Make implements builtin.Maker: the probe learns where the target answers, the service its secrets and its user.
 func (e Environment) Make() (any, error) {
-	base := ""
+	base, keep := "", kept
 	switch t := e.Target.(type) {
 	case Host:
 		base = t.base()
@@ -148,7 +154,10 @@ func (e Environment) Make() (any, error) {
 		if err := e.clustered(t); err != nil {
 			return e, err
 		}
-		e.Target = t.With(e.Secrets)
+		e.Target, keep = t.With(e.Secrets), keptOfCluster
+	}
+	if e.Keep == nil {
+		e.Keep = &keep
 	}
 	e.Base = cmp.Or(e.Base, base)
 	if e.Health == nil {

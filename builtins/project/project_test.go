@@ -19,7 +19,7 @@ type stray struct{}
 func (stray) WithBase(string) any { return 7 }
 
 func environment(service driver.Service) Environment {
-	return Environment{App: "app", Target: Host{Root: "/opt/app", Service: service}, Health: asked{}, Keep: 5}
+	return Environment{App: "app", Target: Host{Root: "/opt/app", Service: service}, Health: asked{}}
 }
 
 func TestMake(t *testing.T) {
