@@ -69,13 +69,18 @@ def main(environment):
     print("rpc", service.rpc(root, "os", "getenv", args = "[\"TOKEN\"]"), service.rpc(root, "erlang", "node"))
 `
 
-// labRunner is runner as "make build" makes it.
-var labRunner = sync.OnceValues(func() (string, error) {
+// labRunner is runner for the lab of Erlang.
+func labRunner() (string, error) {
 	for _, name := range []string{"erl", "rebar3", "git", "epmd"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return "", fmt.Errorf("the lab cannot run without %s: make setup installs it", name)
 		}
 	}
+	return shipped()
+}
+
+// shipped is runner as "make build" makes it.
+var shipped = sync.OnceValues(func() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
