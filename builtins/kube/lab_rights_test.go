@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,6 +38,35 @@ func TestLabRightsAreMissing(t *testing.T) {
 		}
 		if _, err := a.Difference(t.Context(), l.d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: a plan: %v", user, err)
+		}
+	}
+}
+
+// Who may do all but ask the pods is told so before they are changed, where the target says that they are asked.
+func TestLabRightToAskIsMissing(t *testing.T) {
+	l := newLab(t)
+	l.say("1", "info")
+	admin := l.lab.Conn(t)
+	rbac := func(kind string, fields map[string]any) {
+		t.Helper()
+		fields["apiVersion"], fields["kind"] = "rbac.authorization.k8s.io/v1", kind
+		fields["metadata"] = map[string]any{"name": "deployer", "namespace": l.target.Namespace}
+		if _, err := admin.Create(t.Context(), &api.Object{Object: fields}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	some := func(resources ...any) any {
+		return map[string]any{"apiGroups": []any{"*"}, "resources": resources, "verbs": []any{"*"}}
+	}
+	rbac("Role", map[string]any{"rules": []any{some("configmaps", "secrets", "services", "deployments", "replicasets", "pods", "pods/log", "events", "leases", "horizontalpodautoscalers", "endpointslices", "poddisruptionbudgets")}})
+	rbac("RoleBinding", map[string]any{"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"},
+		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "deployer-" + l.target.Namespace}}})
+	l.target.AsUser = "deployer-" + l.target.Namespace
+	for serves, want := range map[string]string{"": "", "deployment/web:8080": "these credentials may not create and get pods/portforward in " + l.target.Namespace} {
+		l.target.Serves = serves
+		_, err := Apply{Cluster: l.target, Timeout: 60e9, Key: opKey}.Inverse(t.Context(), l.d)
+		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && got != want {
+			t.Errorf("serves %q: %v, want %q", serves, err, want)
 		}
 	}
 }

@@ -11,10 +11,12 @@ import (
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/builtins/kube/manifest"
 	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/builtins/kube/register"
 	"github.com/erlmcp/runner/builtins/kube/rights"
 	"github.com/erlmcp/runner/builtins/record"
+	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -78,7 +80,7 @@ func (a aim) observe(ctx context.Context, d *Kubernetes) (place, []reconcile.Wan
 		return at, nil, nil, err
 	}
 	seen, err := reconcile.Observe(ctx, at.conn, at.set, wants)
-	return at, wants, seen, at.refused(ctx, wants, err)
+	return at, wants, seen, at.refused(ctx, a.cluster, wants, err)
 }
 
 // first is observe before anything changes: a right that is missing is no surprise halfway.
@@ -88,7 +90,7 @@ func (a aim) first(ctx context.Context, d *Kubernetes) (place, []reconcile.Want,
 		err = at.housed(ctx, wants, seen)
 	}
 	if err == nil {
-		err = at.entitled(ctx, wants)
+		err = at.entitled(ctx, a.cluster, wants)
 	}
 	return at, wants, seen, err
 }
@@ -131,20 +133,47 @@ func (at place) housed(ctx context.Context, wants []reconcile.Want, seen *reconc
 }
 
 // entitled names every right that is missing for a deployment.
-func (at place) entitled(ctx context.Context, wants []reconcile.Want) error {
-	needed, err := rights.Deployment(ctx, at.conn, reconcile.Refs(wants), at.set.State)
+func (at place) entitled(ctx context.Context, c cluster.Cluster, wants []reconcile.Want) error {
+	needed, err := needed(ctx, at.conn, c, reconcile.Refs(wants))
 	if err != nil {
 		return err
 	}
 	return rights.Check(ctx, at.conn, needed)
 }
 
+// needed are the rights that a deployment of objects takes, with what its tests need.
+func needed(ctx context.Context, conn *api.Conn, c cluster.Cluster, refs []api.Ref) ([]rights.Right, error) {
+	out, err := rights.Deployment(ctx, conn, refs, c.State())
+	if c.Serves != "" {
+		out = append(out, rights.Reaching(c.Namespace)...)
+	}
+	return out, err
+}
+
+// Entitled names every right that is missing for a deployment of a target's manifests. Where they cannot be read, those on
+// what runs keep are all that is known to be needed.
+func Entitled(ctx context.Context, h *host.Host, conn *api.Conn, c cluster.Cluster) error {
+	set, err := manifest.Load(ctx, h, c, manifest.Overrides{})
+	if err != nil {
+		return rights.Check(ctx, conn, rights.State(c.State()))
+	}
+	var refs []api.Ref
+	for _, o := range set.Objects {
+		refs = append(refs, o.Ref())
+	}
+	needed, err := needed(ctx, conn, c, refs)
+	if err != nil {
+		return err
+	}
+	return rights.Check(ctx, conn, needed)
+}
+
 // refused names all that is missing where one request was refused for want of a right.
-func (at place) refused(ctx context.Context, wants []reconcile.Want, err error) error {
+func (at place) refused(ctx context.Context, c cluster.Cluster, wants []reconcile.Want, err error) error {
 	if !api.IsForbidden(err) {
 		return err
 	}
-	return cmp.Or(at.entitled(ctx, wants), err)
+	return cmp.Or(at.entitled(ctx, c, wants), err)
 }
 
 // foresee asks the server what would change.

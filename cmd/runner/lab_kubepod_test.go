@@ -175,8 +175,9 @@ func TestLabKubeInPod(t *testing.T) {
 	s := newPodSite(t)
 	before := s.objects()
 	code, said := s.runs("poor", "poor")
-	t.Logf("exit %d\n%s", code, said)
-	for _, want := range []string{"create, delete, get, list, patch, update and watch secrets, create, get, list, update and watch leases.coordination.k8s.io in " + s.namespace,
+	for _, want := range []string{"these credentials may not ", "create, delete, get, list, patch, update and watch secrets", "create, get, list, update and watch leases.coordination.k8s.io",
+		"create, delete, get, list, patch, update and watch deployments.apps", "create, delete, get, list, patch, update and watch configmaps", "list and watch replicasets.apps",
+		"delete, get, list and watch pods,", "get pods/log", "create and get pods/portforward", "list and watch events", " in " + s.namespace,
 		"nothing is changed", "runner setup ENVIRONMENT prints the commands"} {
 		if code != 1 || !strings.Contains(said, want) {
 			t.Errorf("exit %d, without %q\n%s", code, want, said)

@@ -22,10 +22,10 @@ import (
 	"github.com/erlmcp/runner/builtins/docker/daemon"
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/builtins/home"
+	"github.com/erlmcp/runner/builtins/kube"
 	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/builtins/kube/connect"
-	kube "github.com/erlmcp/runner/builtins/kube/register"
-	"github.com/erlmcp/runner/builtins/kube/rights"
+	records "github.com/erlmcp/runner/builtins/kube/register"
 	"github.com/erlmcp/runner/builtins/project"
 	"github.com/erlmcp/runner/builtins/record"
 	secrets "github.com/erlmcp/runner/builtins/secret"
@@ -157,12 +157,12 @@ func clusterHome(clusters *connect.Pool, c cluster.Cluster) home.Home {
 		if err != nil {
 			return nil, err
 		}
-		reg := kube.New(conn, c.State(), c.Name)
+		reg := records.New(conn, c.State(), c.Name)
 		reg.Explain = func(ctx context.Context, err error) error {
 			if !api.IsForbidden(err) {
 				return err
 			}
-			return cmp.Or(rights.Check(ctx, conn, rights.State(c.State())), err)
+			return cmp.Or(kube.Entitled(ctx, clusters.Host, conn, c), err)
 		}
 		return reg, nil
 	}}

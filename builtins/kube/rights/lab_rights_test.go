@@ -140,7 +140,7 @@ func TestLabEveryMissingRightIsNamed(t *testing.T) {
 	}
 	err = Check(t.Context(), c, wants(t, c, namespace))
 	want := "these credentials may not get pods/log, create, delete, patch and update deployments.apps, update leases.coordination.k8s.io in " + namespace
-	if err == nil || err.Error() != want || !strings.Contains(op.HintOf(err), "k8s/role.yaml") {
+	if err == nil || err.Error() != want || !strings.Contains(op.HintOf(err), "runner setup") {
 		t.Errorf("%v (%s), want\n%s", err, op.HintOf(err), want)
 	}
 	for what := range p.Counts() {
