@@ -14,15 +14,14 @@ mount -t tmpfs tmpfs /var/log
 mkdir -p /var/lib/cni
 mount -t tmpfs tmpfs /var/lib/cni
 mount -t tmpfs tmpfs /sys/fs/cgroup
-while IFS=: read -r id names _; do
-	[[ $id != 0 ]] || continue
+while read -r names; do
 	at=/sys/fs/cgroup/${names#name=}
 	mkdir -p "$at"
 	case $names in
 	name=*) mount -t cgroup -o "none,$names" cgroup "$at" ;;
 	*) mount -t cgroup -o "$names" cgroup "$at" ;;
 	esac
-done </proc/self/cgroup
+done <"$dir/cgroups"
 echo 1 >/proc/sys/net/ipv4/ip_forward
 
 start() { # NAME COMMAND...

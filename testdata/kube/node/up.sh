@@ -23,20 +23,22 @@ echo "10.89.$n.2" >"$dir/address"
 echo "10.89.$n.1:5000" >"$dir/registry"
 touch "$dir/networked"
 
-# A cgroup below this shell's in each hierarchy: it is the root of all that the node sees.
+# A cgroup below this shell's in each hierarchy that is mounted here: it is the root of all that the node sees. A container
+# may have others.
 mapfile -t mine </proc/self/cgroup # all of it at once: what follows changes it
 memory=
 for line in "${mine[@]}"; do
-	IFS=: read -r _ names path <<<"$line"
-	names=${names#name=} at=/sys/fs/cgroup/${names#name=}$path
-	[[ -n $names && -d $at ]] || continue
-	at=${at%/}
+	IFS=: read -r _ raw path <<<"$line"
+	names=${raw#name=} at=/sys/fs/cgroup/${raw#name=}
+	[[ -n $names ]] && mountpoint -q "$at" && [[ -d $at$path ]] || continue
+	at=$at${path%/}
 	mkdir "$at/runner-node-$owner"
 	if [[ $names == cpuset ]]; then
 		cat "$at/cpuset.cpus" >"$at/runner-node-$owner/cpuset.cpus"
 		cat "$at/cpuset.mems" >"$at/runner-node-$owner/cpuset.mems"
 	fi
 	echo "$BASHPID" >"$at/runner-node-$owner/cgroup.procs"
+	echo "$raw" >>"$dir/cgroups"
 	[[ ,$names, != *,memory,* ]] || memory=yes
 done
 [[ -n $memory ]] || { echo 'this machine has no cgroups of version 1 that a node could have'; exit 1; }
