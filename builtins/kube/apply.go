@@ -62,7 +62,7 @@ func (a Apply) Target(*Kubernetes) string { return a.Cluster.Target() }
 
 func (a Apply) aim() aim {
 	return aim{cluster: a.Cluster, key: a.Key, take: a.Take, replace: a.Replace, timeout: a.Timeout,
-		want: func(ctx context.Context, d *Kubernetes, at place) ([]reconcile.Want, error) {
+		want: func(ctx context.Context, d *Kubernetes, at place) (asked, error) {
 			return d.wanted(ctx, at, a.Cluster, manifest.Overrides{Images: a.Images, Replicas: a.Replicas, Objects: a.Objects})
 		}}
 }

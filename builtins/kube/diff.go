@@ -5,7 +5,6 @@ import (
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/manifest"
-	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -33,7 +32,7 @@ func (f Diff) Summary() string { return "compare " + f.Cluster.Name + " with its
 
 // Do implements op.Op.
 func (f Diff) Do(ctx context.Context, d *Kubernetes) (Changes, error) {
-	how := aim{cluster: f.Cluster, take: f.Take, replace: f.Replace, want: func(ctx context.Context, d *Kubernetes, at place) ([]reconcile.Want, error) {
+	how := aim{cluster: f.Cluster, take: f.Take, replace: f.Replace, want: func(ctx context.Context, d *Kubernetes, at place) (asked, error) {
 		return d.wanted(ctx, at, f.Cluster, manifest.Overrides{Images: f.Images, Replicas: f.Replicas, Objects: f.Objects})
 	}}
 	foreseen, p, err := how.foresee(ctx, d)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/kube/reach"
+	"github.com/erlmcp/runner/builtins/kube/rights"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -71,6 +72,9 @@ func (f Forward) open(ctx, lasting context.Context, d *Kubernetes) (base string,
 	workload, err := reach.Workload(f.Cluster.Namespace, name)
 	if err != nil {
 		return "", err
+	}
+	if err := rights.Check(ctx, at.conn, rights.Reaching(f.Cluster.Namespace)); err != nil {
+		return "", fmt.Errorf("cannot %s: %w", f.Summary(), err)
 	}
 	found, err := reach.Pods(ctx, at.conn, workload)
 	if err != nil {

@@ -51,25 +51,27 @@ func Family(h *host.Host, pool *connect.Pool) builtin.Family {
 }
 
 // wanted is what the manifests of a target ask for.
-func (d *Kubernetes) wanted(ctx context.Context, at place, c cluster.Cluster, extra manifest.Overrides) ([]reconcile.Want, error) {
+func (d *Kubernetes) wanted(ctx context.Context, at place, c cluster.Cluster, extra manifest.Overrides) (out asked, err error) {
 	set, err := manifest.Load(ctx, d.Host, c, extra)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	var out []reconcile.Want
+	for _, o := range set.Jobs {
+		out.jobs = append(out.jobs, o.Ref())
+	}
 	for _, o := range set.Objects {
 		w := reconcile.Want{Object: *o.Object, Stage: o.Stage}
 		if o.Unsure {
 			res, err := at.conn.Resource(ctx, o.GroupVersionKind())
 			if err != nil {
-				return nil, err
+				return out, err
 			}
 			if !res.Namespaced {
 				w.Object = *o.DeepCopy()
 				w.Object.SetNamespace("")
 			}
 		}
-		out = append(out, w)
+		out.wants = append(out.wants, w)
 	}
 	return out, nil
 }

@@ -4,10 +4,15 @@ package kube
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/runtime/op"
+	"github.com/erlmcp/runner/scripts"
 )
 
 // Who may only look, or nothing at all, is told all that is missing before anything changes.
@@ -68,5 +73,75 @@ func TestLabRightToAskIsMissing(t *testing.T) {
 		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && got != want {
 			t.Errorf("serves %q: %v, want %q", serves, err, want)
 		}
+	}
+}
+
+// role gives the Role that ships, changed, to a user of the namespace's own, as whom the target is then used.
+func (l *liveLab) role(replace ...string) {
+	l.t.Helper()
+	text, err := scripts.FS.ReadFile("k8s/role.yaml")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	ns := l.target.Namespace
+	role, _, _ := strings.Cut(string(text), "\n---\n")
+	changed := strings.NewReplacer(append(replace, "name: erlmcp-deployer", "name: "+ns)...).Replace(role)
+	if len(replace) > 0 && !strings.Contains(role, replace[0]) {
+		l.t.Fatalf("the Role has no %q", replace[0])
+	}
+	file := filepath.Join(l.d.Host.Project, "role.yaml")
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	l.Kubectl(l.t, "apply", "-n", ns, "-f", file)
+	if l.target.AsUser == "" {
+		l.target.AsUser = "ci-" + ns
+		l.Kubectl(l.t, "create", "rolebinding", "ci", "-n", ns, "--role", ns, "--user", l.target.AsUser)
+	}
+}
+
+// Who has the Role that ships runs Jobs; a right to run them or to ask pods that is missing is named with the others,
+// before anything changes.
+func TestLabRightsOfJobsAndRequests(t *testing.T) {
+	l := newLiveLab(t)
+	l.manifests("", "1")
+	l.role()
+	l.target.Serves = "deployment/web:8080"
+	apply := Apply{Cluster: l.target, Timeout: 60e9, Key: "run/1"}
+	if _, err := apply.Inverse(l.ctx(), l.d); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apply.Do(l.ctx(), l.d); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := l.job("run/2").Do(l.ctx(), l.d); err != nil || out.Code != 0 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	asked := HTTP{Cluster: l.target, Path: "/", Status: 200, Count: 1, Timeout: op.Duration(time.Second)}
+	if _, err := asked.Do(l.ctx(), l.d); err == nil || !strings.Contains(err.Error(), "there is no deployment/web in") {
+		t.Error(err)
+	}
+
+	l.role("verbs: [get, list, watch, create, delete]", "verbs: [get, list]", "resources: [pods/log]", "resources: [pods/status]", "resources: [pods/portforward]", "resources: [pods/exec]")
+	in := " in " + l.target.Namespace
+	jobs := "get pods/log, create, delete and watch jobs.batch" + in
+	requests := "create and get pods/portforward" + in
+	all := "get pods/log, create and get pods/portforward, create, delete and watch jobs.batch" + in
+	for what, c := range map[string]struct {
+		try  func() error
+		want string
+	}{
+		"a deployment": {func() error { _, err := apply.Inverse(l.ctx(), l.d); return err }, all},
+		"a plan":       {func() error { _, err := apply.Difference(l.ctx(), l.d); return err }, all},
+		"a Job":        {func() error { _, err := l.job("run/3").Do(l.ctx(), l.d); return err }, jobs},
+		"a request":    {func() error { _, err := asked.Do(l.ctx(), l.d); return err }, requests},
+		"an address":   {func() error { _, err := Forward{Cluster: l.target}.Do(l.ctx(), l.d); return err }, requests},
+	} {
+		if err := c.try(); err == nil || !strings.HasSuffix(err.Error(), "these credentials may not "+c.want) || !strings.Contains(op.HintOf(err), "runner setup") {
+			t.Errorf("%s: %v, want\n%s", what, err, c.want)
+		}
+	}
+	if n := len(l.jobs()); n != 1 {
+		t.Errorf("%d Jobs", n)
 	}
 }

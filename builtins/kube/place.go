@@ -26,6 +26,7 @@ type place struct {
 	set   reconcile.Set
 	reg   record.Register
 	rules rules
+	jobs  []api.Ref // that kube.run_job runs
 }
 
 func (d *Kubernetes) at(ctx context.Context, c cluster.Cluster) (place, error) {
@@ -56,13 +57,19 @@ func placeOf(conn *api.Conn, c cluster.Cluster) place {
 	}
 }
 
+// asked is what the manifests of a target ask for.
+type asked struct {
+	wants []reconcile.Want
+	jobs  []api.Ref // that kube.run_job runs
+}
+
 // aim is what the objects of a target are to be brought to.
 type aim struct {
 	cluster       cluster.Cluster
 	key           op.Key
 	take, replace bool
 	timeout       op.Duration
-	want          func(context.Context, *Kubernetes, place) ([]reconcile.Want, error)
+	want          func(context.Context, *Kubernetes, place) (asked, error)
 }
 
 func (a aim) options() reconcile.Options {
@@ -75,10 +82,12 @@ func (a aim) observe(ctx context.Context, d *Kubernetes) (place, []reconcile.Wan
 	if err != nil {
 		return at, nil, nil, err
 	}
-	wants, err := a.want(ctx, d, at)
+	found, err := a.want(ctx, d, at)
 	if err != nil {
 		return at, nil, nil, err
 	}
+	wants := found.wants
+	at.jobs = found.jobs
 	seen, err := reconcile.Observe(ctx, at.conn, at.set, wants)
 	return at, wants, seen, at.refused(ctx, a.cluster, wants, err)
 }
@@ -134,18 +143,21 @@ func (at place) housed(ctx context.Context, wants []reconcile.Want, seen *reconc
 
 // entitled names every right that is missing for a deployment.
 func (at place) entitled(ctx context.Context, c cluster.Cluster, wants []reconcile.Want) error {
-	needed, err := needed(ctx, at.conn, c, reconcile.Refs(wants))
+	needed, err := needed(ctx, at.conn, c, reconcile.Refs(wants), at.jobs)
 	if err != nil {
 		return err
 	}
 	return rights.Check(ctx, at.conn, needed)
 }
 
-// needed are the rights that a deployment of objects takes, with what its tests need.
-func needed(ctx context.Context, conn *api.Conn, c cluster.Cluster, refs []api.Ref) ([]rights.Right, error) {
+// needed are the rights that a deployment of objects takes, with what its Jobs and its tests need.
+func needed(ctx context.Context, conn *api.Conn, c cluster.Cluster, refs, jobs []api.Ref) ([]rights.Right, error) {
 	out, err := rights.Deployment(ctx, conn, refs, c.State())
 	if c.Serves != "" {
 		out = append(out, rights.Reaching(c.Namespace)...)
+	}
+	for _, job := range jobs {
+		out = append(out, rights.Running(job.Namespace)...)
 	}
 	return out, err
 }
@@ -157,11 +169,14 @@ func Entitled(ctx context.Context, h *host.Host, conn *api.Conn, c cluster.Clust
 	if err != nil {
 		return rights.Check(ctx, conn, rights.State(c.State()))
 	}
-	var refs []api.Ref
+	var refs, jobs []api.Ref
 	for _, o := range set.Objects {
 		refs = append(refs, o.Ref())
 	}
-	needed, err := needed(ctx, conn, c, refs)
+	for _, o := range set.Jobs {
+		jobs = append(jobs, o.Ref())
+	}
+	needed, err := needed(ctx, conn, c, refs, jobs)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/builtins/good"
-	"github.com/erlmcp/runner/builtins/kube/reconcile"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -92,13 +91,13 @@ func (r Rollback) Target(*Kubernetes) string { return r.Cluster.Target() }
 // aim: an object whose fields cannot be changed back is made anew, since that is what going back asks for.
 func (r Rollback) aim() aim {
 	return aim{cluster: r.Cluster, key: r.Key, replace: true, timeout: r.Timeout,
-		want: func(ctx context.Context, _ *Kubernetes, at place) ([]reconcile.Want, error) {
+		want: func(ctx context.Context, _ *Kubernetes, at place) (asked, error) {
 			goods, err := at.goods(ctx)
 			if err != nil {
-				return nil, err
+				return asked{}, err
 			}
 			found, err := good.Choose(goods, r.To, "kube.accept")
-			return found.Body.Wants, err
+			return asked{wants: found.Body.Wants}, err
 		}}
 }
 

@@ -123,6 +123,9 @@ func (r RunJob) Do(ctx context.Context, d *Kubernetes) (JobRan, error) {
 
 // run makes the Job and sees it to its end. One that is not at its end when this returns is removed.
 func (r RunJob) run(ctx context.Context, d *Kubernetes, at place, job *api.Object, said *command.Output) (int, error) {
+	if err := rights.Check(ctx, at.conn, rights.Running(job.GetNamespace())); err != nil {
+		return 0, err
+	}
 	made, err := r.make(ctx, at, job)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -178,15 +181,11 @@ func (r RunJob) judged(code int, err error) (int, error) {
 // make creates the Job, or finds the one of an earlier attempt.
 func (r RunJob) make(ctx context.Context, at place, job *api.Object) (*api.Object, error) {
 	made, err := at.conn.Create(ctx, job)
-	switch {
-	case api.IsExists(err):
+	if api.IsExists(err) {
 		made, err = at.conn.Get(ctx, api.RefOf(job))
 		if err == nil && made == nil {
 			err = fmt.Errorf("%s is being removed", api.RefOf(job))
 		}
-	case api.IsForbidden(err):
-		needed, wrong := rights.Objects(ctx, at.conn, []api.Ref{api.RefOf(job)})
-		err = errors.Join(wrong, rights.Check(ctx, at.conn, slices.Concat(needed, rights.Following(job.GetNamespace()))), err)
 	}
 	return made, err
 }

@@ -72,11 +72,11 @@ func (d *Kubernetes) items(ctx context.Context, c cluster.Cluster) (place, []fol
 	if err != nil {
 		return at, nil, err
 	}
-	wants, err := d.wanted(ctx, at, c, manifest.Overrides{})
+	found, err := d.wanted(ctx, at, c, manifest.Overrides{})
 	if err != nil {
 		return at, nil, err
 	}
-	return at, itemsOf(wants), nil
+	return at, itemsOf(found.wants), nil
 }
 
 func itemsOf(wants []reconcile.Want) (out []follow.Item) {
@@ -125,11 +125,11 @@ func (a Apply) Evidence(ctx context.Context, d *Kubernetes) ([]op.Evidence, erro
 	if err != nil {
 		return nil, err
 	}
-	wants, err := a.aim().want(ctx, d, at)
+	found, err := a.aim().want(ctx, d, at)
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, at, itemsOf(wants))
+	return explain(ctx, at, itemsOf(found.wants))
 }
 
 var _ op.Witness[*Kubernetes] = Apply{}

@@ -67,7 +67,7 @@ func wants(t *testing.T, c *api.Conn, namespace string) []Right {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(all, Reaching(namespace)...)
+	return append(append(all, Reaching(namespace)...), Running(namespace)...)
 }
 
 // With the Role alone nothing is missing, and a run can take its lease, write its undo log, and do all else with it.

@@ -51,9 +51,16 @@ func Following(namespace string) []Right {
 		rights("discovery.k8s.io", namespace, "list watch", "endpointslices"))
 }
 
-// Reaching are the rights to send requests to pods.
+// Reaching are the rights to send requests to the new pods of a workload.
 func Reaching(namespace string) []Right {
-	return rights("", namespace, "get create", "pods/portforward")
+	return slices.Concat(rights("", namespace, "get create", "pods/portforward"),
+		rights("", namespace, "list", "pods"), rights("apps", namespace, "list", "replicasets"))
+}
+
+// Running are the rights to run a Job of a name of its own, and to show what it prints.
+func Running(namespace string) []Right {
+	return slices.Concat(rights("batch", namespace, "get list watch create delete", "jobs"),
+		rights("", namespace, "get list watch", "pods"), rights("", namespace, "get", "pods/log"), rights("", namespace, "list watch", "events"))
 }
 
 // Objects are the rights to apply objects, to wait for them and to take that back. Of what is in no namespace they are
@@ -82,9 +89,7 @@ func Deployment(ctx context.Context, c *api.Conn, refs []api.Ref, state string) 
 			out = append(out, Following(ref.Namespace)...)
 		}
 	}
-	out = append(out, State(state)...)
-	slices.SortFunc(out, Right.compare)
-	return slices.Compact(out), err
+	return append(out, State(state)...), err
 }
 
 func (r Right) compare(o Right) int {
@@ -93,7 +98,9 @@ func (r Right) compare(o Right) int {
 
 // Check names every right that is missing, in one error.
 func Check(ctx context.Context, c *api.Conn, wants []Right) error {
-	missing, err := Missing(ctx, c, wants)
+	wants = slices.Clone(wants)
+	slices.SortFunc(wants, Right.compare)
+	missing, err := Missing(ctx, c, slices.Compact(wants))
 	if err != nil {
 		return fmt.Errorf("cannot ask the cluster which rights there are: %w", err)
 	}

@@ -58,6 +58,7 @@ func TestRoleIsMinimal(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants = append(wants, Reaching("erlmcp")...)
+	wants = append(wants, Running("erlmcp")...)
 	wants = append(wants, Right{"list", "storage.k8s.io", "storageclasses", ""}) // without it, events say what a volume waits for
 	var given []Right
 	role, all := roles(t)
