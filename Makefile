@@ -51,7 +51,7 @@ bench: ## ratios against rivals and physical limits
 	@if engine=$$(sh testdata/docker/engine.sh); then DOCKER_HOST=$$engine $(GO) test -tags labs -run xxx -bench LabCompose -benchtime 3x ./builtins/compose | tee -a testdata/bench/latest.txt; \
 	else echo 'bench: NOT RUN: BenchmarkLabCompose: no Docker engine answers, and none can be started here' | tee -a testdata/bench/latest.txt; fi
 
-	@RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) $(GO) test -tags labs -run xxx -bench LabKube -benchtime 3x ./builtins/kube | tee -a testdata/bench/latest.txt
+	@RUNNER_LABKUBE=$$(sh testdata/kube/up.sh) RUNNER_LABHELM=$$(sh testdata/kube/helm.sh) $(GO) test -tags labs -run xxx -bench LabKube -benchtime 3x ./builtins/kube | tee -a testdata/bench/latest.txt
 
 fuzz: ## every fuzz target, 10 s each
 	@sh testdata/fuzz.sh 10s

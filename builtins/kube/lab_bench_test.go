@@ -4,6 +4,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,8 @@ type rivals struct {
 	*lab
 	b       *testing.B
 	proxy   *kubetest.Proxy
-	files   string
+	files   string // the objects as files
+	chart   string // and as a chart
 	version int
 	run     int
 }
@@ -33,8 +35,10 @@ const many = 200
 func newRivals(b *testing.B) *rivals {
 	b.Helper()
 	l := newLab(b)
-	r := &rivals{lab: l, b: b, proxy: l.lab.Proxy(b), files: filepath.Join(l.d.Host.Project, "k8s")}
-	if err := os.MkdirAll(r.files, 0o755); err != nil {
+	r := &rivals{lab: l, b: b, proxy: l.lab.Proxy(b), files: filepath.Join(l.d.Host.Project, "k8s"), chart: filepath.Join(l.d.Host.Project, "chart")}
+	err := errors.Join(os.MkdirAll(r.files, 0o755), os.MkdirAll(filepath.Join(r.chart, "templates"), 0o755),
+		os.WriteFile(filepath.Join(r.chart, "Chart.yaml"), []byte("apiVersion: v2\nname: bench\nversion: 1.0.0\n"), 0o600))
+	if err != nil {
 		b.Fatal(err)
 	}
 	h := *l.d.Host
@@ -50,8 +54,10 @@ func (r *rivals) write(n int) {
 	r.version++
 	for i := range n {
 		text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d, annotations: {runner.erlmcp.org/versioned: \"false\"}}\ndata: {version: \"%d\"}\n", i, r.version)
-		if err := os.WriteFile(filepath.Join(r.files, fmt.Sprintf("c%03d.yaml", i)), []byte(text), 0o600); err != nil {
-			r.b.Fatal(err)
+		for _, dir := range []string{r.files, filepath.Join(r.chart, "templates")} {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("c%03d.yaml", i)), []byte(text), 0o600); err != nil {
+				r.b.Fatal(err)
+			}
 		}
 	}
 }
@@ -81,6 +87,15 @@ func (r *rivals) kubectl(namespace string, flags ...string) (time.Duration, int)
 	})
 }
 
+// helm applies by helm of version 4, as it does by default: it keeps the release, and waits for nothing.
+func (r *rivals) helm(namespace string) (time.Duration, int) {
+	r.b.Helper()
+	return r.timed(func() error {
+		r.lab.lab.Helm(r.b, r.proxy.Kubeconfig, filepath.Join(r.files, "..", "helm"), "upgrade", "--install", "bench", r.chart, "--kube-context", r.proxy.Context, "-n", namespace)
+		return nil
+	})
+}
+
 func (r *rivals) timed(do func() error) (time.Duration, int) {
 	r.b.Helper()
 	r.proxy.Reset()
@@ -91,8 +106,22 @@ func (r *rivals) timed(do func() error) (time.Duration, int) {
 	return time.Since(begun), r.proxy.Asked()
 }
 
+// applying is a way to apply the objects.
+type applying struct {
+	name string
+	do   func(r *rivals, namespace string) (time.Duration, int)
+}
+
+// ways are runner's, which is the first, and the rivals': kubectl with server-side apply and without, where that ends, and helm.
+var ways = []applying{
+	{"", (*rivals).ours},
+	{"-kubectl-ss", func(r *rivals, namespace string) (time.Duration, int) { return r.kubectl(namespace, "--server-side") }},
+	{"-kubectl", func(r *rivals, namespace string) (time.Duration, int) { return r.kubectl(namespace) }},
+	{"-helm", (*rivals).helm},
+}
+
 // BenchmarkLabKube is what applying 200 ConfigMaps takes: those that are not there, those that are as they should be, and
-// those of which one is another. The rivals are kubectl with server-side apply, and without where that ends.
+// those of which one is another.
 func BenchmarkLabKube(b *testing.B) {
 	for name, change := range map[string]func(*rivals){
 		"first":     nil,
@@ -100,32 +129,31 @@ func BenchmarkLabKube(b *testing.B) {
 		"one":       func(r *rivals) { r.write(1) },
 	} {
 		b.Run(name, func(b *testing.B) {
-			var mine, theirs, old time.Duration
-			var asked, askedTheirs, askedOld int
+			took, asked := make([]time.Duration, len(ways)), make([]int, len(ways))
 			for b.Loop() {
 				r := newRivals(b)
-				a, k, c := r.lab.lab.Namespace(b), r.lab.lab.Namespace(b), r.lab.lab.Namespace(b)
+				namespaces := make([]string, len(ways))
+				for i, way := range ways {
+					namespaces[i] = r.lab.lab.Namespace(b)
+					if change != nil {
+						way.do(r, namespaces[i])
+					}
+				}
 				if change != nil {
-					r.ours(a)
-					r.kubectl(k, "--server-side")
-					r.kubectl(c)
 					change(r)
 				}
-				d, n := r.ours(a)
-				mine, asked = mine+d, n
-				d, n = r.kubectl(k, "--server-side")
-				theirs, askedTheirs = theirs+d, n
-				d, n = r.kubectl(c)
-				old, askedOld = old+d, n
+				for i, way := range ways {
+					d, n := way.do(r, namespaces[i])
+					took[i], asked[i] = took[i]+d, n
+				}
 			}
-			b.ReportMetric(float64(mine)/float64(theirs), "x-kubectl-ss")
-			b.ReportMetric(float64(mine)/float64(old), "x-kubectl")
-			b.ReportMetric(float64(mine.Milliseconds())/float64(b.N), "ms")
-			b.ReportMetric(float64(theirs.Milliseconds())/float64(b.N), "ms-kubectl-ss")
-			b.ReportMetric(float64(old.Milliseconds())/float64(b.N), "ms-kubectl")
-			b.ReportMetric(float64(asked), "requests")
-			b.ReportMetric(float64(askedTheirs), "requests-kubectl-ss")
-			b.ReportMetric(float64(askedOld), "requests-kubectl")
+			for i, way := range ways {
+				if i > 0 {
+					b.ReportMetric(float64(took[0])/float64(took[i]), "x"+way.name)
+				}
+				b.ReportMetric(float64(took[i].Milliseconds())/float64(b.N), "ms"+way.name)
+				b.ReportMetric(float64(asked[i]), "requests"+way.name)
+			}
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -153,19 +153,6 @@ func (s *nodeSite) under(what string, do func(), versions ...string) {
 	}
 }
 
-// TestLabKubeNodeLosesNothing: an update, one that fails and is taken back, and a rollback lose no request. Nothing else
-// runs beside it: a node that is starved tells its proxy too late who has gone.
-func TestLabKubeNodeLosesNothing(t *testing.T) {
-	s := newNodeSite(t)
-	s.runs(0, s.deploy("1.0.0", "")...)
-	if got := s.answers(); got != "1.0.0" {
-		t.Fatalf("%q answers", got)
-	}
-	s.under("update", func() { s.runs(0, s.deploy("1.1.0", "")...) }, "1.0.0", "1.1.0")
-	s.under("update that fails, and its undo", func() { s.runs(10, s.deploy("1.2.0", "crash loop")...) }, "1.1.0")
-	s.under("rollback", func() { s.runs(0, "rollback.star", "production") }, "1.1.0", "1.0.0")
-}
-
 // TestLabKubeNodeTells: what is wrong is told on one screen, soon, and taken back.
 func TestLabKubeNodeTells(t *testing.T) {
 	t.Parallel()

@@ -96,13 +96,31 @@ func namespace(name string) *api.Object {
 // Kubectl is what kubectl of the cluster's version prints, as the administrator: the view of somebody else.
 func (l *Cluster) Kubectl(t testing.TB, args ...string) string {
 	t.Helper()
+	return l.prints(t, append([]string{l.program, "kubectl", "--kubeconfig", l.Kubeconfig}, args...))
+}
+
+// Helm is what helm prints, which RUNNER_LABHELM names, by a kubeconfig. It keeps what it keeps in a folder.
+func (l *Cluster) Helm(t testing.TB, kubeconfig, dir string, args ...string) string {
+	t.Helper()
+	program := os.Getenv("RUNNER_LABHELM")
+	if program == "" {
+		t.Fatal("RUNNER_LABHELM names no helm: sh testdata/kube/helm.sh builds it once, and prints its name")
+	}
+	env := []string{"KUBECONFIG=" + kubeconfig, "HELM_CACHE_HOME=" + dir, "HELM_CONFIG_HOME=" + dir, "HELM_DATA_HOME=" + dir}
+	return l.prints(t, append([]string{program}, args...), env...)
+}
+
+// printing is how long a program may take that prints something.
+const printing = 3 * time.Minute
+
+func (l *Cluster) prints(t testing.TB, argv []string, env ...string) string {
+	t.Helper()
 	var out, bad bytes.Buffer
-	argv := append([]string{l.program, "kubectl", "--kubeconfig", l.Kubeconfig}, args...)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), printing)
 	defer cancel()
-	exit, err := l.procs.Run(ctx, host.Cmd{Argv: argv, Dir: l.Dir, Env: os.Environ(), Stdout: &out, Stderr: &bad, Leash: true}, nil)
+	exit, err := l.procs.Run(ctx, host.Cmd{Argv: argv, Dir: l.Dir, Env: append(os.Environ(), env...), Stdout: &out, Stderr: &bad, Leash: true}, nil)
 	if err != nil || exit != (host.Exit{}) {
-		t.Fatalf("kubectl %s: %s %v: %s", strings.Join(args, " "), exit, err, bad.String())
+		t.Fatalf("%s: %s %v: %s", strings.Join(argv, " "), exit, err, bad.String())
 	}
 	return out.String()
 }
