@@ -176,7 +176,11 @@ func (p pod) unscheduled(c corev1.PodCondition) Verdict {
 		why += ": " + line(c.Message)
 	}
 	if has(c.Message, "persistentvolumeclaim") {
-		return suspect(Volume, scheduleBudget, why, "look at the claim: kubectl describe pvc -n "+p.Namespace)
+		budget := scheduleBudget
+		if has(c.Message, "unbound") {
+			budget = claimBudget
+		}
+		return suspect(Volume, budget, why, "look at the claim: kubectl describe pvc -n "+p.Namespace)
 	}
 	v := suspect(Unschedulable, scheduleBudget, why, scheduleHint(c.Message))
 	up := p.last("", "TriggeredScaleUp", "Nominated", "ProvisioningRequestAccepted")

@@ -126,6 +126,8 @@ const (
 	scheduleBudgetAlone = 30 * time.Second
 	// Controllers and kubelets try again every few seconds, with growing pauses: what passes has passed by then.
 	retryBudget = time.Minute
+	// A claim that is not bound says why itself, when the retryBudget is over: a pod that waits for it does not come before.
+	claimBudget = retryBudget + 15*time.Second
 	// What a controller makes by itself in a new namespace is there within a few seconds.
 	accountBudget = 20 * time.Second
 )
