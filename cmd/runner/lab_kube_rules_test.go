@@ -148,7 +148,7 @@ func TestLabKubeRulesElsewhere(t *testing.T) {
 		other := &kubeSite{site: &site{t: t, dir: t.TempDir(), home: t.TempDir(), more: s.more}, lab: s.lab, conn: s.conn, namespace: s.namespace}
 		other.write("recover.star", "def main(environment):\n    lease(environment)\n")
 		s.deploy(other, "1.1", more)
-		recovering := other.begin("recover.star", "production", "--output", "plain")
+		recovering := other.begin("recover.star", "production", "--output", "plain", "--undo-timeout=60s")
 		recovering.until(" to be live")
 		if note == "" {
 			s.status("Done") // Ready is False: the rule alone takes it for ready
