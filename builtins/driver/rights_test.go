@@ -16,8 +16,11 @@ func TestRights(t *testing.T) {
 	s := Systemd{Name: "app.service", Port: freePort(t), Grace: op.Duration(5 * time.Second)}
 	u, err := s.Unit(p.h, p.root, "000001", "r/1")
 	p.must(err)
-	p.must(Stop(t.Context(), p.h, p.root, p.startUnit(u)))
-	var called []string
+	r := p.startUnit(u)
+	_, _, err = Said(t.Context(), p.h, p.root, r, 20)
+	p.must(err)
+	p.must(Stop(t.Context(), p.h, p.root, r))
+	called := []string{"journalctl " + strings.TrimSpace(p.read(filepath.Join(machine, "asked")))}
 	for line := range strings.Lines(p.read(filepath.Join(machine, "said"))) {
 		if line = "systemctl " + strings.TrimSpace(line); !strings.Contains(line, "daemon-reload") {
 			called = append(called, line)
@@ -32,10 +35,8 @@ func TestRights(t *testing.T) {
 	if called = slices.Compact(called); !slices.Equal(called, rights) {
 		t.Errorf("called are\n%s\nthe rights are\n%s", strings.Join(called, "\n"), strings.Join(rights, "\n"))
 	}
-	for _, argv := range s.Rights() {
-		if headed := append([]string{"sudo", "-n"}, argv...); !slices.Equal(headed, systemctl(false, argv[3:]...)) {
-			t.Errorf("a deployment calls %q", systemctl(false, argv[3:]...))
-		}
+	if argv := entitled(false, s.Rights()[0]); strings.Join(argv, " ") != "sudo -n "+rights[2] {
+		t.Errorf("a deployment calls %q", argv)
 	}
 	if s.Path() != "/etc/systemd/system/app.service" {
 		t.Error(s.Path())

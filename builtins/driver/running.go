@@ -62,6 +62,14 @@ func Current(h *host.Host, root string) (Running, error) {
 	return r, nil
 }
 
+// Name is what people call what was started: a process, or a unit of systemd's, whose process may be another one now.
+func (r Running) Name() string {
+	if m := r.Loaded.Systemd; m != nil {
+		return m.Unit
+	}
+	return fmt.Sprintf("process %d", r.Proc.PID)
+}
+
 // As reports whether what was started last was started as the service says now, whoever deploys.
 func (r Running) As(h *host.Host, root string, s Service) (bool, error) {
 	if r.Unit == "" || s == nil {
@@ -77,11 +85,14 @@ func (r Running) As(h *host.Host, root string, s Service) (bool, error) {
 	return reflect.DeepEqual(u, was), nil
 }
 
-// End waits until what runs ends, and gives an error that says so; nil when ctx ends first, where nothing was started, and
-// where systemd would start it again.
+// End waits until what runs ends, and gives an error that says so; nil when ctx ends first, and where nothing was started.
+// What systemd starts again has ended when that does not help.
 func (r Running) End(ctx context.Context, h *host.Host) error {
-	if r.Unit == "" || r.Loaded.Systemd != nil {
+	if r.Unit == "" {
 		return nil
+	}
+	if m := r.Loaded.Systemd; m != nil {
+		return m.end(ctx, h)
 	}
 	if h.Procs.Wait(ctx, r.Proc) != nil || ctx.Err() != nil {
 		return nil
@@ -149,13 +160,15 @@ func (p *PortTaken) Error() string {
 }
 
 // PortFree is nil where nobody listens on the unit's port but what runs, which is to be stopped; else a *PortTaken.
-// While a process ends there is an instant in which its port is taken still and nobody is seen to hold it.
+// While a process ends there is an instant in which its port is taken still and nobody is seen to hold it; and who holds
+// it on behalf of another user, as systemd's services do, root alone can see.
 func (u Unit) PortFree(h *host.Host, runs Running) error {
 	if u.Port == 0 {
 		return nil
 	}
 	owner, taken := h.Procs.PortOwner(u.Port)
-	ours := runs.Alive && (owner.Group == runs.Proc.PID || runs.Stopping && owner.PID == 0)
+	unseen := owner.PID == 0 && (runs.Stopping || runs.Loaded.Systemd != nil && runs.Loaded.Port == u.Port)
+	ours := runs.Alive && (owner.Group == runs.Proc.PID || unseen)
 	if !taken || ours {
 		return nil
 	}

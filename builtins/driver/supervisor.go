@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/op"
@@ -28,18 +31,9 @@ const unitFolder = "/etc/systemd/system"
 // answering is how long systemctl may take to say how a unit is.
 const answering = 10 * time.Second
 
-// systemctl is a call of it. Whoever is not root needs the right that runner setup gives by sudo.
-func systemctl(root bool, words ...string) []string {
-	argv := append([]string{"systemctl", "--no-pager", "--no-ask-password"}, words...)
-	if !root {
-		argv = append([]string{"sudo", "-n"}, argv...)
-	}
-	return argv
-}
-
 func (m Supervisor) call(ctx context.Context, h *host.Host, words ...string) (string, error) {
 	var out, said bytes.Buffer
-	cmd := host.Cmd{Argv: systemctl(os.Geteuid() == 0, words...), Dir: "/", Env: h.Env, Stdout: &out, Stderr: &said}
+	cmd := host.Cmd{Argv: entitled(os.Geteuid() == 0, systemctl(words...)), Dir: "/", Env: h.Env, Stdout: &out, Stderr: &said}
 	exit, err := h.Procs.Run(ctx, cmd, nil)
 	if err != nil {
 		return "", fmt.Errorf("cannot ask systemd about %s: %w", m.Unit, err)
@@ -55,6 +49,16 @@ func (m Supervisor) call(ctx context.Context, h *host.Host, words ...string) (st
 type state struct {
 	active bool
 	pid    int
+	code   int // of the last end of its main process: how (CLD_EXITED is 1), and with what
+	status int
+}
+
+// ended says how the main process has ended last.
+func (s state) ended() string {
+	if s.code == 0 || s.code == 1 {
+		return host.Exit{Code: s.status}.String()
+	}
+	return host.Exit{Signal: unix.SignalName(syscall.Signal(s.status))}.String()
 }
 
 func parseState(text string) state {
@@ -66,6 +70,10 @@ func parseState(text string) state {
 			s.active = value != "inactive" && value != "failed" && value != ""
 		case "MainPID":
 			s.pid, _ = strconv.Atoi(value)
+		case "ExecMainCode":
+			s.code, _ = strconv.Atoi(value)
+		case "ExecMainStatus":
+			s.status, _ = strconv.Atoi(value)
 		}
 	}
 	return s
@@ -133,13 +141,47 @@ func (m Supervisor) stop(ctx context.Context, h *host.Host, grace time.Duration)
 	return err
 }
 
+// endings is how often a service may end by itself before it is said that it does not run. systemd itself gives up one
+// that ends at once after five times, and never one that takes longer to end.
+const endings = 3
+
+// again is when a service that has ended is looked at again: systemd starts it after a second, and tells of that only
+// whom it allows on its bus.
+const again = 200 * time.Millisecond
+
+// end waits until systemd runs a unit no longer, or its process has ended too often, and gives an error that says so; nil
+// when ctx ends first, and where systemd does not answer.
+func (m Supervisor) end(ctx context.Context, h *host.Host) error {
+	var last host.Proc
+	for ends := 0; ; {
+		now, err := m.state(ctx, h)
+		switch proc, there := h.Procs.Find(now.pid); {
+		case err != nil:
+			return nil
+		case !now.active:
+			return fmt.Errorf("systemd no longer runs %s: %s", m.Unit, now.ended())
+		case ends >= endings:
+			return fmt.Errorf("%s has ended by itself %d times: %s", m.Unit, ends, now.ended())
+		case now.pid > 0 && there && proc != last:
+			err = h.Procs.Wait(ctx, proc)
+			ends, last = ends+1, proc
+		default:
+			err = h.Clock.Sleep(ctx, again)
+		}
+		if err != nil || ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
 // tail is the last n lines that a unit has logged.
 func (m Supervisor) tail(ctx context.Context, h *host.Host, n int) (string, error) {
-	var out bytes.Buffer
-	argv := []string{"journalctl", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + m.Unit}
-	exit, err := h.Procs.Run(ctx, host.Cmd{Argv: argv, Dir: "/", Env: h.Env, Stdout: &out, Stderr: &out}, nil)
+	var out, said bytes.Buffer
+	argv := entitled(os.Geteuid() == 0, journal(m.Unit))
+	exit, err := h.Procs.Run(ctx, host.Cmd{Argv: argv, Dir: "/", Env: h.Env, Stdout: &out, Stderr: &said}, nil)
 	if err == nil && exit != (host.Exit{}) {
-		err = fmt.Errorf("journalctl: %s", exit)
+		err = fmt.Errorf("cannot read the journal of %s: journalctl: %s: %s", m.Unit, exit, strings.TrimSpace(said.String()))
 	}
-	return strings.ToValidUTF8(strings.TrimRight(out.String(), "\n"), "\uFFFD"), err
+	lines := strings.Split(strings.TrimRight(strings.ToValidUTF8(out.String(), "\uFFFD"), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n"), err
 }

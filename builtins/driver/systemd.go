@@ -77,7 +77,9 @@ func (s Systemd) Unit(h *host.Host, root, release string, key op.Key) (Unit, err
 	}
 	u.Argv, u.User = s.argv(), s.User // systemd makes the process theirs, whoever deploys
 	if host.CanBe(s.User) != nil {    // nobody else can give it a cookie that OTP reads: it has to be its own alone
-		u.Env = slices.DeleteFunc(u.Env, func(kv string) bool { return kv == "HOME="+u.Home })
+		u.Env = slices.DeleteFunc(u.Env, func(kv string) bool { // systemd says them of the user
+			return strings.HasPrefix(kv, "HOME=") || strings.HasPrefix(kv, "USER=")
+		})
 		u.Home = ""
 	}
 	u.Systemd = &Supervisor{Unit: s.Name, File: s.File(h.Abs(root))}

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,11 +39,12 @@ stop) test -z "$pid" || { kill "$pid"; while kill -0 "$pid" 2>/dev/null; do slee
 show)
 	echo LoadState=loaded
 	if test -n "$pid" && kill -0 "$pid" 2>/dev/null; then echo ActiveState=active; echo "MainPID=$pid"
-	else echo ActiveState=inactive; echo MainPID=0; fi;;
+	elif test -e "$dir/again"; then echo ActiveState=activating; echo MainPID=0
+	else echo ActiveState=inactive; echo MainPID=0; echo ExecMainCode=1; echo ExecMainStatus=3; fi;;
 esac
 `
 
-const journalctl = "#!/bin/sh\ncat \"$(dirname \"$0\")/../journal\"\n"
+const journalctl = "#!/bin/sh\ndir=$(dirname \"$0\")/..\necho \"$@\" >\"$dir/asked\"\ncat \"$dir/journal\"\n"
 
 // etc is the file system with a folder in place of systemd's.
 type etc struct {
@@ -104,7 +107,7 @@ func TestSystemd(t *testing.T) {
 	}
 	said := p.read(filepath.Join(machine, "said"))
 	want := "--no-pager --no-ask-password daemon-reload\n--no-pager --no-ask-password start app.service\n" +
-		"--no-pager --no-ask-password show --property=ActiveState,MainPID app.service\n"
+		"--no-pager --no-ask-password show " + showing + " app.service\n"
 	if said != want {
 		t.Errorf("systemctl was called\n%s\nwant\n%s", said, want)
 	}
@@ -184,7 +187,7 @@ WantedBy=multi-user.target
 
 func TestSystemctl(t *testing.T) {
 	for root, want := range map[bool]string{true: "systemctl --no-pager --no-ask-password stop x.service", false: "sudo -n systemctl --no-pager --no-ask-password stop x.service"} {
-		if got := strings.Join(systemctl(root, "stop", "x.service"), " "); got != want {
+		if got := strings.Join(entitled(root, systemctl("stop", "x.service")), " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -192,15 +195,69 @@ func TestSystemctl(t *testing.T) {
 
 func TestState(t *testing.T) {
 	for text, want := range map[string]state{
-		"ActiveState=active\nMainPID=42\n":       {true, 42},
-		"ActiveState=deactivating\nMainPID=42\n": {true, 42},
-		"ActiveState=failed\nMainPID=0\n":        {},
-		"ActiveState=inactive\nMainPID=0\n":      {},
-		"":                                       {},
-		"garbage\n=\nMainPID=x\n":                {},
+		"ActiveState=active\nMainPID=42\n":                                  {active: true, pid: 42},
+		"ActiveState=deactivating\nMainPID=42\n":                            {active: true, pid: 42},
+		"ActiveState=failed\nMainPID=0\n":                                   {},
+		"ActiveState=failed\nMainPID=0\nExecMainCode=2\nExecMainStatus=9\n": {code: 2, status: 9},
+		"ActiveState=inactive\nMainPID=0\n":                                 {},
+		"":                                                                  {},
+		"garbage\n=\nMainPID=x\n":                                           {},
 	} {
 		if got := parseState(text); got != want {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
+	for s, want := range map[state]string{{code: 1, status: 3}: "exit 3", {code: 2, status: 9}: "ended by signal: SIGKILL", {code: 3, status: 11}: "ended by signal: SIGSEGV", {}: "exit 0"} {
+		if got := s.ended(); got != want {
+			t.Errorf("%+v: %s", s, got)
+		}
+	}
+}
+
+// TestSystemdGivesUp: a service that ends by itself again and again, or for good, is told of at once.
+func TestSystemdGivesUp(t *testing.T) {
+	p, machine := systemdPlace(t)
+	u, err := Systemd{Name: "app.service", Grace: op.Duration(5 * time.Second)}.Unit(p.h, p.root, "000001", "r/1")
+	p.must(err)
+	r := p.startUnit(u)
+	kill := func() {
+		pid, err := strconv.Atoi(strings.TrimSpace(p.read(filepath.Join(machine, "pid"))))
+		p.must(err)
+		p.must(syscall.Kill(pid, syscall.SIGKILL))
+	}
+	ended := make(chan error, 1)
+	await := func(want string) {
+		t.Helper()
+		select {
+		case err := <-ended:
+			if err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("nothing is told")
+		}
+	}
+	go func() { ended <- r.End(t.Context(), p.h) }()
+	kill()
+	await("systemd no longer runs app.service: exit 3")
+	p.must(os.WriteFile(filepath.Join(machine, "again"), nil, 0o644)) // it says that it starts it again
+	r = p.startUnit(u)
+	go func() { ended <- r.End(t.Context(), p.h) }()
+	for i := range endings {
+		time.Sleep(2 * again) // it is seen to run
+		kill()
+		if i < endings-1 {
+			_, err := u.Systemd.call(t.Context(), p.h, "start", "app.service")
+			p.must(err)
+		}
+	}
+	await("app.service has ended by itself 3 times: exit 0")
+	ctx, cancel := context.WithCancel(t.Context())
+	r = p.startUnit(u)
+	go func() { ended <- r.End(ctx, p.h) }()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("a wait that is over: %v", err)
+	}
+	p.must(os.Remove(filepath.Join(machine, "again")))
 }

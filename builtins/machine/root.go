@@ -37,6 +37,7 @@ type Folder struct {
 	Network   string `json:"network" doc:"The kind of network file system that it lies on, such as NFS; empty on a disk of this machine."`
 	Bytes     int64  `json:"bytes" doc:"Free space for this user, in bytes."`
 	Inodes    int64  `json:"inodes" doc:"How many files can still be made; -1 where there is no fixed number."`
+	Nobody    bool   `json:"nobody" doc:"Whether there is no such user; then nothing else is told."`
 	Problem   string `json:"problem" doc:"What speaks against deploying there, empty where nothing does."`
 }
 
@@ -60,11 +61,15 @@ func checkPath(name, path string) error {
 
 // Do implements op.Op.
 func (r Root) Do(_ context.Context, h *host.Host) (Folder, error) {
+	f := Folder{Path: h.Abs(r.Path), Inodes: -1}
 	who, err := r.account()
+	if errors.As(err, new(noUser)) {
+		f.Nobody, f.Problem = true, err.Error()
+		return f, nil
+	}
 	if err != nil {
 		return Folder{}, err
 	}
-	f := Folder{Path: h.Abs(r.Path), Inodes: -1}
 	info, err := h.Files.Lstat(f.Path)
 	if err == nil {
 		f.Exists = true
@@ -142,6 +147,10 @@ type visitor struct {
 	other *host.Account
 }
 
+type noUser string
+
+func (name noUser) Error() string { return fmt.Sprintf("there is no user %s on this machine", string(name)) }
+
 func (r Root) account() (visitor, error) {
 	me := host.Me()
 	if r.User == "" {
@@ -152,7 +161,7 @@ func (r Root) account() (visitor, error) {
 	case err != nil:
 		return visitor{}, fmt.Errorf("cannot look for the user %s: %w", r.User, err)
 	case !ok:
-		return visitor{}, fmt.Errorf("there is no user %s on this machine", r.User)
+		return visitor{}, noUser(r.User)
 	case a.UID == me:
 		return visitor{name: r.User}, nil
 	}

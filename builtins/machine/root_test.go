@@ -47,7 +47,7 @@ func TestRoot(t *testing.T) {
 	if f := folder(t, h, Root{Path: "link"}); f.Link != "root" || !f.Directory || f.Mode != "0750" {
 		t.Errorf("link: %+v", f)
 	}
-	if _, err := (Root{Path: "root", User: "no-such-user"}).Do(t.Context(), h); err == nil || err.Error() != "there is no user no-such-user on this machine" {
+	if f, err := (Root{Path: "root", User: "no-such-user"}).Do(t.Context(), h); err != nil || !f.Nobody || f.Problem != "there is no user no-such-user on this machine" {
 		t.Errorf("%v", err)
 	}
 }

@@ -11,7 +11,8 @@ import (
 const sudoersText = `# Written by runner setup for app.service. Changes are overwritten.
 %app-deploy ALL=(root) NOPASSWD: /usr/bin/systemctl --no-pager --no-ask-password start app.service
 %app-deploy ALL=(root) NOPASSWD: /usr/bin/systemctl --no-pager --no-ask-password stop app.service
-%app-deploy ALL=(root) NOPASSWD: /usr/bin/systemctl --no-pager --no-ask-password show --property\=ActiveState\,MainPID app.service
+%app-deploy ALL=(root) NOPASSWD: /usr/bin/systemctl --no-pager --no-ask-password show --property\=ActiveState\,MainPID\,ExecMainCode\,ExecMainStatus app.service
+%app-deploy ALL=(root) NOPASSWD: /usr/bin/journalctl --no-pager --output\=cat --lines\=200 --unit\=app.service
 `
 
 var unit = driver.Systemd{Name: "app.service", User: "app"}

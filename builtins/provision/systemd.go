@@ -56,13 +56,13 @@ func sudoersHead(s driver.Systemd) string {
 	return fmt.Sprintf("# Written by runner setup for %s. Changes are overwritten.\n", s.Name)
 }
 
-// Sudoers lets a group call systemctl as deployments do, and in no other way.
+// Sudoers lets a group call systemctl, and journalctl beside it, as deployments do, and in no other way.
 func Sudoers(group, systemctl string, s driver.Systemd) string {
 	escape := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`, "=", `\=`)
 	var b strings.Builder
 	b.WriteString(sudoersHead(s))
 	for _, argv := range s.Rights() {
-		words := []string{systemctl}
+		words := []string{filepath.Join(filepath.Dir(systemctl), argv[0])}
 		for _, word := range argv[1:] {
 			words = append(words, escape.Replace(word))
 		}

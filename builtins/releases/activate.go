@@ -145,18 +145,21 @@ func (a Activate) Difference(_ context.Context, h *host.Host) ([]string, error) 
 const evidenceLines = 20
 
 // Evidence implements op.Witness.
-func (a Activate) Evidence(_ context.Context, h *host.Host) ([]op.Evidence, error) {
+func (a Activate) Evidence(ctx context.Context, h *host.Host) ([]op.Evidence, error) {
 	r := at(h, a.Root)
 	runs, err := driver.Current(h, r.Path)
 	if err != nil || runs.Unit == "" {
 		return nil, err
 	}
-	state := fmt.Sprintf("process %d of release %s runs", runs.Proc.PID, runs.Loaded.Release)
+	state := fmt.Sprintf("%s of release %s runs", runs.Name(), runs.Loaded.Release)
 	if !runs.Alive {
-		state = fmt.Sprintf("process %d of release %s has ended", runs.Proc.PID, runs.Loaded.Release)
+		state = fmt.Sprintf("%s of release %s has ended", runs.Name(), runs.Loaded.Release)
 	}
-	tail, err := driver.Tail(h, r.Path, evidenceLines)
-	return []op.Evidence{{Title: "service", Text: state}, {Title: driver.LogPath(r.Path), Text: tail}}, err
+	lines, where, err := driver.Said(ctx, h, r.Path, runs, evidenceLines)
+	if err != nil { // what explains a failure is no failure
+		lines = err.Error()
+	}
+	return []op.Evidence{{Title: "service", Text: state}, {Title: where, Text: lines}}, nil
 }
 
 // Reactivate is the inverse of Activate.
@@ -235,7 +238,7 @@ func (b Reactivate) conflict(r root, link string, runs driver.Running, before bo
 
 func (b Reactivate) version(r root) string {
 	if b.Want == "" {
-		return ""
+		return op.Nothing
 	}
 	rel, _, err := r.Read(b.Want)
 	if err != nil {

@@ -206,7 +206,7 @@ func TestReactivateFirst(t *testing.T) {
 	_, err = a.Do(t.Context(), s.h)
 	s.must(err)
 	s.answers("1.0.0")
-	if done, err := inverse.(Reactivate).Do(t.Context(), s.h); done.Already || done.Live != "" || err != nil {
+	if done, err := inverse.(Reactivate).Do(t.Context(), s.h); done.Already || done.Live != op.Nothing || err != nil {
 		t.Errorf("%+v, %v", done, err)
 	}
 	s.points("absent")

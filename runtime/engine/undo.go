@@ -144,12 +144,13 @@ func (u undoing) decode(ctx context.Context, c journal.Change) (op.Bound, error)
 	return u.run.Registry.Decode(wire)
 }
 
+// serves keeps what an undo says that serves now. One that does not say it leaves unknown what the run had made serve.
 func (r *Run) serves(version string) {
-	if version == "" {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if version == "" && r.live != r.wanted {
+		return
+	}
 	r.live = version
 }
 

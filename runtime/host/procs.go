@@ -58,6 +58,8 @@ type Procs interface {
 	// Stop asks the process's group to end, by sig, waits, and kills it after grace. It returns when the process is gone;
 	// at once when it is not there.
 	Stop(ctx context.Context, p Proc, sig syscall.Signal, grace time.Duration) error
+	// Find names the process that has a pid now. It is false where there is none.
+	Find(pid int) (Proc, bool)
 	// Wait returns when the process is gone.
 	Wait(ctx context.Context, p Proc) error
 	// PortOwner finds who listens on a TCP port of this machine; its PID is 0 where that may not be seen.

@@ -124,6 +124,12 @@ func procStat(pid int) (start uint64, state byte, err error) {
 	return start, state, err
 }
 
+// Find implements Procs.
+func (l Linux) Find(pid int) (Proc, bool) {
+	p, err := l.identify(pid)
+	return p, err == nil
+}
+
 // Alive implements Procs.
 func (l Linux) Alive(p Proc) bool {
 	if p.PID <= 0 || p.Boot != l.Boot {

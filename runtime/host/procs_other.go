@@ -26,6 +26,9 @@ func (Linux) Run(context.Context, Cmd, func(Proc) error) (Exit, error) { return 
 // Spawn implements Procs.
 func (Linux) Spawn(context.Context, Cmd, func(Proc) error) (Proc, error) { return Proc{}, errNotLinux }
 
+// Find implements Procs.
+func (Linux) Find(int) (Proc, bool) { return Proc{}, false }
+
 // Alive implements Procs.
 func (Linux) Alive(Proc) bool { return false }
 

@@ -100,6 +100,9 @@ type Restored struct {
 	Live    string `json:"live,omitempty"`    // what serves now, where the op knows
 }
 
+// Nothing is Restored.Live where nothing serves.
+const Nothing = "nothing"
+
 // Conflict is an Undo's error where the world is neither as wanted nor as the op left it: a person, or something else,
 // has changed it since. Nothing was touched.
 type Conflict struct {

@@ -25,9 +25,23 @@ type Stack struct {
 // for the next test, as the base of all of them does in a cache of the machine.
 func (w World) Stack() Stack {
 	w.T.Helper()
+	return Stack{
+		Args: map[string]string{"BUILDER": w.made("erlang"), "RUNTIME": w.debian(), "BASE": w.made("busybox"), "TOOLS": w.made("busybox"),
+			"COLLECTOR": w.made("collector"), "PROMETHEUS": w.made("prometheus"), "GRAFANA": w.made("grafana")},
+		Images: map[string]string{"postgres": w.made("postgres"), "jaeger": w.made("jaeger")},
+	}
+}
+
+// recipes is the folder that says what the images are made of.
+func recipes() string {
 	_, file, _, _ := runtime.Caller(0)
-	source := filepath.Join(filepath.Dir(file), "../../../testdata/docker")
-	debian, context := w.debian(source), w.T.TempDir()
+	return filepath.Join(filepath.Dir(file), "../../../testdata/docker")
+}
+
+// made is the image of a stage of the stack's Dockerfile.
+func (w World) made(target string) string {
+	w.T.Helper()
+	source, debian, context := recipes(), w.debian(), w.T.TempDir()
 	for _, name := range []string{"Dockerfile", "postgres.sh"} {
 		b, err := os.ReadFile(filepath.Join(source, "stack", name))
 		if err = errors.Join(err, os.WriteFile(filepath.Join(context, name), b, 0o644)); err != nil {
@@ -35,28 +49,22 @@ func (w World) Stack() Stack {
 		}
 	}
 	w.exec(filepath.Join(source, "stack/standin"), io.Discard, "go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", filepath.Join(context, "standin"), ".")
-	made := func(target string) string {
-		image, err := buildkit.Build(w.T.Context(), w.Host, w.Engine.Client, buildkit.Request{Context: context, Dockerfile: filepath.Join(context, "Dockerfile"), Target: target,
-			Args: map[string]string{"DEBIAN": debian}, Cache: true, Timeout: 15 * time.Minute, Key: "lab/1"})
-		if err != nil {
-			w.T.Fatalf("%s: %v", target, err)
-		}
-		name := "runner-lab/" + target + ":stack"
-		if _, err := w.Engine.ImageTag(w.T.Context(), client.ImageTagOptions{Source: image.ID, Target: name}); err != nil {
-			w.T.Fatal(err)
-		}
-		return name
+	image, err := buildkit.Build(w.T.Context(), w.Host, w.Engine.Client, buildkit.Request{Context: context, Dockerfile: filepath.Join(context, "Dockerfile"), Target: target,
+		Args: map[string]string{"DEBIAN": debian}, Cache: true, Timeout: 15 * time.Minute, Key: "lab/1"})
+	if err != nil {
+		w.T.Fatalf("%s: %v", target, err)
 	}
-	return Stack{
-		Args: map[string]string{"BUILDER": made("erlang"), "RUNTIME": debian, "BASE": made("busybox"), "TOOLS": made("busybox"),
-			"COLLECTOR": made("collector"), "PROMETHEUS": made("prometheus"), "GRAFANA": made("grafana")},
-		Images: map[string]string{"postgres": made("postgres"), "jaeger": made("jaeger")},
+	name := "runner-lab/" + target + ":stack"
+	if _, err := w.Engine.ImageTag(w.T.Context(), client.ImageTagOptions{Source: image.ID, Target: name}); err != nil {
+		w.T.Fatal(err)
 	}
+	return name
 }
 
 // debian is the base, made and put on the engine where it is not there.
-func (w World) debian(source string) string {
+func (w World) debian() string {
 	w.T.Helper()
+	source := recipes()
 	recipe, err := os.ReadFile(filepath.Join(source, "debian.sh"))
 	if err != nil {
 		w.T.Fatal(err)

@@ -124,6 +124,14 @@ func (p mortalProcs) Stop(ctx context.Context, proc host.Proc, sig syscall.Signa
 	return p.m.verdict(p.under.Stop(in, proc, sig, grace))
 }
 
+// Find implements host.Procs.
+func (p mortalProcs) Find(pid int) (host.Proc, bool) {
+	if p.m.life.Err() != nil {
+		return host.Proc{}, false
+	}
+	return p.under.Find(pid)
+}
+
 // Wait implements host.Procs.
 func (p mortalProcs) Wait(ctx context.Context, proc host.Proc) error {
 	in, cancel := p.m.within(ctx)
