@@ -31,6 +31,9 @@ func checkRules(rules map[string]op.Func) error {
 			return op.Hint(fmt.Errorf("rules: %s is a kind of Kubernetes itself, and runner knows how it stands", key),
 				"a rule is for a kind that only its own controller knows, such as Database.example.com")
 		}
+		if f := rules[key]; f.Call != nil && (f.Min > 1 || f.Max < 1) {
+			return op.Hint(fmt.Errorf("rules: %s: want a function of one parameter, the live object, and %s (%s) is not", key, f.Name, f.At), "def %s(object):", f.Name)
+		}
 	}
 	return nil
 }

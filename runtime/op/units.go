@@ -108,9 +108,11 @@ type Func struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"` // of the module's source
 
-	// Call and At are set where the script that defines the function is loaded.
+	// The rest is set where the script that defines the function is loaded.
 	Call func(ctx context.Context, args ...any) (any, error) `json:"-"`
 	At   string                                              `json:"-"` // environments.star:3:1
+	Min  int                                                 `json:"-"` // how many arguments it must get
+	Max  int                                                 `json:"-"` // and can
 }
 
 // Invoke calls the function. One that came from a log can be called where the same script is loaded.

@@ -3,6 +3,7 @@ package script
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"go.starlark.net/starlark"
 
@@ -47,5 +48,25 @@ func (s *Script) given(f *starlark.Function, to string) op.Func {
 		}
 		return kinds.Plain(v)
 	}
-	return op.Func{Module: m.Name, Name: f.Name(), Digest: m.Digest, Call: call, At: placeOf(f.Position()).String()}
+	least, most := takes(f)
+	return op.Func{Module: m.Name, Name: f.Name(), Digest: m.Digest, Call: call, At: placeOf(f.Position()).String(), Min: least, Max: most}
+}
+
+// takes is how many arguments in order a function must get at least, and can get at most.
+func takes(f *starlark.Function) (least, most int) {
+	most = f.NumParams() - f.NumKwonlyParams()
+	for _, more := range []bool{f.HasVarargs(), f.HasKwargs()} {
+		if more {
+			most--
+		}
+	}
+	for i := range most + f.NumKwonlyParams() {
+		if f.ParamDefault(i) == nil {
+			least++
+		}
+	}
+	if f.HasVarargs() {
+		most = math.MaxInt
+	}
+	return least, most
 }

@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -95,5 +96,20 @@ func TestFunctionByItsNameInALog(t *testing.T) {
 	cancel()
 	if _, err := f.Invoke(ctx, map[string]any{"path": "/x"}); err == nil {
 		t.Error("it is called although nobody waits for it any more")
+	}
+}
+
+func TestHowManyArgumentsAFunctionTakes(t *testing.T) {
+	for parameters, want := range map[string][2]int{
+		"": {0, 0}, "a": {1, 1}, "a, b": {2, 2}, "a, b = 1": {1, 2}, "*more": {0, math.MaxInt}, "a, *more": {1, math.MaxInt}, "a, **more": {1, 1}, "a, *, b": {2, 1}, "a, *, b = 1": {1, 1},
+	} {
+		o := open(t, map[string]string{environmentsFile: "def judge(" + parameters + "):\n    pass\n", "deploy.star": "def main():\n    pass\n"}, "deploy.star")
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		f := o.Function(op.Func{Module: environmentsFile, Name: "judge", Digest: o.loader.modules[environmentsFile].Digest})
+		if got := [2]int{f.Min, f.Max}; got != want {
+			t.Errorf("(%s): %v, want %v", parameters, got, want)
+		}
 	}
 }
