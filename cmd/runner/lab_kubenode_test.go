@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,23 @@ func (s *nodeSite) runs(code int, args ...string) {
 	s.t.Helper()
 	if got := s.process(0, args...); got != code {
 		s.t.Fatalf("%v: exit %d, want %d\n%s", args, got, code, s.out.String())
+	}
+}
+
+// setUp calls the commands that setup prints, as the administrator.
+func (s *nodeSite) setUp(args ...string) {
+	s.t.Helper()
+	bin := s.t.TempDir()
+	s.node.Link(s.t, bin)
+	setup := s.command(append([]string{"setup"}, args...)...)
+	printed, err := setup.Output()
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, printed)
+	}
+	sh := exec.Command("sh", "-e")
+	sh.Stdin, sh.Dir, sh.Env = strings.NewReader(string(printed)), s.dir, append(s.env(), "PATH="+bin+":"+os.Getenv("PATH"))
+	if said, err := sh.CombinedOutput(); err != nil {
+		s.t.Fatalf("%v\n%s\n%s", err, printed, said)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,23 +89,6 @@ func (s *standardSite) version(version string) []string {
 	s.tool("git", "add", "--all")
 	s.tool("git", "commit", "--quiet", "--allow-empty", "--message", version)
 	return []string{"deploy.star", "production_k8s", "--output", "plain"}
-}
-
-// setUp calls the commands that setup prints, as the administrator.
-func (s *standardSite) setUp() {
-	s.t.Helper()
-	bin := s.t.TempDir()
-	s.node.Link(s.t, bin)
-	setup := s.command("setup", "production_k8s")
-	printed, err := setup.Output()
-	if err != nil {
-		s.t.Fatalf("%v\n%s", err, printed)
-	}
-	sh := exec.Command("sh", "-e")
-	sh.Stdin, sh.Dir, sh.Env = strings.NewReader(string(printed)), s.dir, append(s.env(), "PATH="+bin+":"+os.Getenv("PATH"))
-	if said, err := sh.CombinedOutput(); err != nil {
-		s.t.Fatalf("%v\n%s\n%s", err, printed, said)
-	}
 }
 
 // standardVolume is what an administrator has for logs: a folder that each node can mount.
@@ -217,7 +199,7 @@ func (s *standardSite) runs(code int, args ...string) {
 func TestLabKubeStandard(t *testing.T) {
 	s := newStandardSite(t, "erlmcp")
 	deploy := s.version("1.0.0")
-	s.setUp()
+	s.setUp("production_k8s")
 	s.removed(api.Ref{Version: "v1", Kind: "Namespace", Name: s.namespace})
 	labels := s.node.Kubectl(t, "get", "namespace", s.namespace, "-o", "jsonpath={.metadata.labels}")
 	if !strings.Contains(labels, `"pod-security.kubernetes.io/enforce":"restricted"`) {
@@ -264,7 +246,7 @@ func TestLabKubeStandardWithoutVolume(t *testing.T) {
 	t.Parallel()
 	s := newStandardSite(t, kubetest.StartNode(t).Namespace(t))
 	deploy := s.version("1.0.0")
-	s.setUp()
+	s.setUp("production_k8s")
 	began := time.Now()
 	s.runs(10, deploy...)
 	if took := time.Since(began); took > 2*time.Minute {
