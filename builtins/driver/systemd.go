@@ -15,7 +15,7 @@ import (
 
 // Systemd is a service that systemd runs.
 type Systemd struct {
-	_     op.Doc                 `doc:"A service that systemd runs, and starts again after a crash and at boot. Its unit file is runner's: runner setup writes it, and a deployment by root keeps it as it must be."`
+	_     op.Doc                 `doc:"A service that systemd runs, and starts again after a crash and at boot. Its unit file is runner's: runner setup writes it, and a deployment by root keeps it as it must be. Who deploys need not be root, nor the user that it runs as; a rehearsal is theirs then."`
 	Name  string                 `json:"unit" doc:"The unit's name, such as erlmcp.service."`
 	Argv  []string               `json:"argv,omitempty" doc:"The program, seen from the release, and its arguments; bin/NAME foreground, NAME being the unit's, when left out."`
 	Port  int                    `json:"port,omitempty" doc:"The TCP port that it listens on, told to it as PORT; it must be free at the start."`
@@ -86,12 +86,16 @@ func (s Systemd) Unit(h *host.Host, root, release string, key op.Key) (Unit, err
 	return u, err
 }
 
-// Rehearsal implements Service: a trial runs without systemd.
+// Rehearsal implements Service: a trial runs without systemd, which alone can make it the user's where root does not deploy.
 func (s Systemd) Rehearsal(h *host.Host, t Trial) (Unit, error) {
-	if s.isRelx(h, t.Dir) {
-		return s.relx().With(nil, s.User).Rehearsal(h, t)
+	user := s.User
+	if host.CanBe(user) != nil {
+		user = ""
 	}
-	return s.process().With(nil, s.User).Rehearsal(h, t)
+	if s.isRelx(h, t.Dir) {
+		return s.relx().With(nil, user).Rehearsal(h, t)
+	}
+	return s.process().With(nil, user).Rehearsal(h, t)
 }
 
 func (s Systemd) isRelx(h *host.Host, release string) bool {

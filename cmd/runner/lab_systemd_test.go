@@ -13,19 +13,24 @@ import (
 )
 
 const systemdEnvironments = `
-production = environment(
-    app = "erlmcp",
-    build = rebar3(profile = "prod", tests = []),
-    config = "config/production.config",
-    target = host(
-        root = "/opt/erlmcp",
-        service = systemd("erlmcp.service", port = 8080, grace = "10s"),
-        user = "erlmcp",
-    ),
-    health = probe("/health", within = "60s", stable_for = "2s"),
-    smoke = [smoke.http("/health/ready")],
-    secrets = {"TOKEN": secret.env("TOKEN")},
-)
+def _env(**more):
+    return environment(
+        app = "erlmcp",
+        build = rebar3(profile = "prod", tests = []),
+        config = "config/production.config",
+        target = host(
+            root = "/opt/erlmcp",
+            service = systemd("erlmcp.service", port = 8080, grace = "10s"),
+            user = "erlmcp",
+        ),
+        health = probe("/health", within = "60s", stable_for = "2s"),
+        smoke = [smoke.http("/health/ready")],
+        secrets = {"TOKEN": secret.env("TOKEN")},
+        **more
+    )
+
+production = _env()
+careful = _env(rehearse = True)
 `
 
 // systemdSite is a machine with systemd, on which deployer deploys releases of OTP that were built elsewhere.
@@ -98,8 +103,9 @@ func TestLabSystemd(t *testing.T) {
 	s.runs(0, "root", "systemctl cat erlmcp; systemctl show erlmcp; journalctl; cat /proc/*/cmdline") // runs looks for the secret
 	s.runs(1, "guest", "cat /opt/erlmcp/.runner/service.env")
 
-	s.runs(0, "deployer", deploy("1.1.0"), "1.1.0 serves and is healthy")
+	s.runs(0, "deployer", "runner deploy.star careful --artifact /srv/1.1.0", "1.1.0 serves and is healthy")
 	s.serves("1.1.0")
+	s.runs(1, "deployer", "runner deploy.star careful --artifact /srv/1.2.0", "the trial has ended by itself", "told_to_fail", "nothing is changed")
 	s.runs(10, "deployer", deploy("1.2.0"), "erlmcp.service has ended by itself 3 times: exit 1", "journalctl --unit erlmcp.service", "told_to_fail",
 		"every change is taken back", "1.1.0 serves and is healthy; 1.2.0 was wanted")
 	s.serves("1.1.0")
