@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ import (
 	kubeconfig "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/erlmcp/runner/builtins/kube/kubetest"
+	"github.com/erlmcp/runner/builtins/kube/rights"
+	"github.com/erlmcp/runner/scripts"
 )
 
 // labKey is a key of the lab's own.
@@ -153,5 +156,86 @@ func TestLabKubeCredentials(t *testing.T) {
 			s.says("nothing is changed")
 			s.same(before, name)
 		}
+	}
+}
+
+// leeway is for how long an API server takes a token that is over: clocks differ.
+const leeway = time.Minute
+
+// credentialed is a site whose stock deployment takes half a minute, by a service account with the rights of k8s/role.yaml.
+func credentialed(t *testing.T) *kubeSite {
+	t.Helper()
+	s := newKubeSite(t)
+	s.runs(0, s.deploy("1.0")...)
+	role, err := scripts.FS.ReadFile("k8s/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles, err := rights.Roles(role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("role.yaml", string(role))
+	s.lab.Kubectl(t, "apply", "-n", s.namespace, "-f", filepath.Join(s.dir, "role.yaml"))
+	for _, r := range roles {
+		s.write("binding.yaml", r.Binding(s.namespace, "User", "system:serviceaccount:default:default"))
+		s.lab.Kubectl(t, "apply", "-f", filepath.Join(s.dir, "binding.yaml"))
+	}
+	return s
+}
+
+// slowly is a deployment of a version that takes half a minute, by somebody.
+func (s *kubeSite) slowly(version string, who *kubeconfig.AuthInfo) []string {
+	s.t.Helper()
+	all, err := clientcmd.LoadFromFile(s.lab.Kubeconfig)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all.AuthInfos["short"] = who
+	all.Contexts["short"] = &kubeconfig.Context{Cluster: all.Contexts[s.lab.Context].Cluster, AuthInfo: "short"}
+	file := filepath.Join(s.home, "config")
+	if err := clientcmd.WriteToFile(*all, file); err != nil {
+		s.t.Fatal(err)
+	}
+	deploy := s.deploy(version)
+	s.write("k8s/app.yaml", strings.NewReplacer("replicas: 3", "replicas: 1", "metadata: {labels: {app: web}}", `metadata: {labels: {app: web}, annotations: {lab/ready-after: 30s}}`).Replace(s.read("k8s/app.yaml")))
+	s.write("environments.star", strings.Replace(s.read("environments.star"), `context = "`+s.lab.Context+`"`, `context = "short", kubeconfig = "`+file+`"`, 1))
+	return deploy
+}
+
+// short is a token that is over before a slow deployment is.
+func short(t *testing.T, s *kubeSite) string {
+	return token(t, s.lab, time.Now().Add(10*time.Second-leeway))
+}
+
+// TestLabKubeCredentialsEndMidway: credentials that end while a deployment waits are told as such; what is left is taken
+// back by the next one that has good ones.
+func TestLabKubeCredentialsEndMidway(t *testing.T) {
+	t.Parallel()
+	s := credentialed(t)
+	before := s.state()
+	s.runs(11, s.slowly("1.1", &kubeconfig.AuthInfo{Token: short(t, s)})...)
+	s.says("takes these credentials no longer: they may have expired", "the next run on this target goes on with the undo")
+
+	s.otherMachine()
+	s.deploy("1.0")
+	s.runs(0, "recover.star", "production")
+	s.settles("1.0")
+	s.same(before, "recovered")
+}
+
+// TestLabKubeCredentialsAreRenewed: a program that gave credentials is asked for new ones when those are over, whether it
+// had said until when they are good or not.
+func TestLabKubeCredentialsAreRenewed(t *testing.T) {
+	t.Parallel()
+	s := credentialed(t)
+	const says = `{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s"}}` + "\n"
+	s.write("first", fmt.Sprintf(says, short(t, s)))
+	s.write("second", fmt.Sprintf(says, token(t, s.lab, time.Now().Add(time.Hour))))
+	program := &kubeconfig.ExecConfig{APIVersion: "client.authentication.k8s.io/v1", Command: "sh", InteractiveMode: kubeconfig.NeverExecInteractiveMode,
+		Args: []string{"-c", `cd "$1" && echo >>asked && cat first && cp second first`, "sh", s.dir}}
+	s.runs(0, s.slowly("1.1", &kubeconfig.AuthInfo{Exec: program})...)
+	if asked := strings.Count(s.read("asked"), "\n"); asked != 2 {
+		t.Errorf("the program was asked %d times", asked)
 	}
 }

@@ -35,11 +35,15 @@ func (c *Conn) again(ctx context.Context, request func(context.Context) error) e
 	all, cancel := c.Clock.Timeout(ctx, long, ErrNoAnswer)
 	defer cancel()
 	wait := firstWait
-	for {
+	for renewed := false; ; {
 		err := c.once(all, request)
 		c.heard(err)
+		if IsUnauthorized(err) && !renewed { // a program that gives credentials is asked for new ones by such an answer
+			renewed = true
+			continue
+		}
 		if err == nil || !passing(err) || all.Err() != nil {
-			return cause(ctx, err)
+			return cause(ctx, over(err))
 		}
 		pause := wait
 		if after, ok := apierrors.SuggestsClientDelay(err); ok && after > 0 {
@@ -69,6 +73,21 @@ func (c *Conn) once(ctx context.Context, request func(context.Context) error) er
 func cause(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	return err
+}
+
+// spent says of a refusal that whoever is refused now was let in before.
+type spent struct{ err error }
+
+func (s *spent) Error() string { return "it takes these credentials no longer: they may have expired" }
+
+func (s *spent) Unwrap() error { return s.err }
+
+// over tells that credentials are over: Reach has shown that they were good.
+func over(err error) error {
+	if IsUnauthorized(err) {
+		return &spent{err}
 	}
 	return err
 }

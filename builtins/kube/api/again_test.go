@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,7 +63,6 @@ func TestAgain(t *testing.T) {
 		{"500 for ever", false, status(500, 0), status(500, 0), 60, 70, Patience - longWait, Patience + longWait, true},
 		{"404", true, status(404, 0), nil, 1, 1, 0, 0, true},
 		{"409", true, status(409, 0), nil, 1, 1, 0, 0, true},
-		{"401", true, status(401, 0), nil, 1, 1, 0, 0, true},
 		{"501", true, status(501, 0), nil, 1, 1, 0, 0, true},
 		{"another authority", true, fmt.Errorf("get: %w", x509.UnknownAuthorityError{}), nil, 1, 1, 0, 0, true},
 		{"a plugin", true, errors.New(`Get "https://x": getting credentials: exec: no such program`), nil, 1, 1, 0, 0, true},
@@ -86,5 +86,18 @@ func TestAgainIsGivenUp(t *testing.T) {
 	})
 	if !errors.Is(err, why) {
 		t.Error(err)
+	}
+}
+
+// Who was let in and is so no longer is asked who he is once more, as a program may give new credentials meanwhile, and then
+// is told what may have become of them.
+func TestCredentialsAreOver(t *testing.T) {
+	refused := status(http.StatusUnauthorized, 0)
+	attempts, _, err := tried(true, refused, refused)
+	if attempts != 2 || !IsUnauthorized(err) || !strings.Contains(err.Error(), "takes these credentials no longer") {
+		t.Errorf("%d attempts: %v", attempts, err)
+	}
+	if attempts, _, err := tried(true, refused, nil); attempts != 2 || err != nil {
+		t.Errorf("with new ones %d attempts: %v", attempts, err)
 	}
 }
