@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/erlmcp/runner/runtime/host"
@@ -146,24 +147,34 @@ func Store(h *host.Host, root string, u Unit) (string, error) {
 	return digest, setAside(h, root)
 }
 
-// spare is how many bytes are set aside, before anything is stopped, for an undo: a new release that fills the disk does
-// not keep the old one from being started again.
-const spare = 64 << 10
+// spare is how many bytes are set aside, in so many files, before anything is stopped, for an undo: a new release that
+// fills the disk, or takes all its inodes, does not keep the old one from being started again.
+const (
+	spare      = 64 << 10
+	spareFiles = 8
+)
 
 func setAside(h *host.Host, root string) error {
 	if _, err := h.Files.Stat(dir(root, "spare")); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return host.WriteFile(h.Files, dir(root, "spare"), make([]byte, spare), 0o600)
+	fresh := dir(root, ".spare.new")
+	if err := host.RemoveAll(h.Files, fresh); err != nil { // left by a run that was killed
+		return err
+	}
+	if err := host.MkdirAll(h.Files, fresh, 0o700); err != nil {
+		return err
+	}
+	for n := range spareFiles {
+		if err := host.WriteFile(h.Files, filepath.Join(fresh, strconv.Itoa(n)), make([]byte, spare/spareFiles), 0o600); err != nil {
+			return errors.Join(err, host.RemoveAll(h.Files, fresh))
+		}
+	}
+	return errors.Join(h.Files.Rename(fresh, dir(root, "spare")), h.Files.SyncDir(dir(root)))
 }
 
 // Spend gives back what Store has set aside, for an undo to write in.
-func Spend(h *host.Host, root string) error {
-	if err := h.Files.Remove(dir(root, "spare")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func Spend(h *host.Host, root string) error { return host.RemoveAll(h.Files, dir(root, "spare")) }
 
 // Load reads a unit by its digest.
 func Load(h *host.Host, root, digest string) (Unit, error) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,8 +19,9 @@ import (
 
 // disk is a small file system of its own.
 type disk struct {
-	t   *testing.T
-	dir string
+	t      *testing.T
+	dir    string
+	inodes bool // what it runs out of, and not of bytes
 }
 
 // mount puts a tmpfs of 8 MB on a directory, which is made.
@@ -28,15 +30,25 @@ func mount(t *testing.T, dir string) disk {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m,mode=755"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m,nr_inodes=2000,mode=755"); err != nil {
 		t.Fatalf("cannot mount a tmpfs of 8 MB: %v; this test needs root, or a user namespace (unshare --user --map-root-user --mount)", err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	return disk{t, dir}
+	return disk{t: t, dir: dir}
 }
 
-// fill leaves no byte free.
+// fill leaves no byte free, or no inode.
 func (d disk) fill() {
+	if d.inodes {
+		err := os.Mkdir(filepath.Join(d.dir, "filler"), 0o700)
+		for n := 0; err == nil; n++ {
+			err = os.WriteFile(filepath.Join(d.dir, "filler", strconv.Itoa(n)), nil, 0o600)
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			d.t.Error(err)
+		}
+		return
+	}
 	f, err := os.OpenFile(filepath.Join(d.dir, "filler"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		d.t.Error(err)
@@ -54,8 +66,11 @@ func (d disk) fill() {
 
 func (d disk) free() {
 	d.t.Helper()
-	if err := os.Remove(filepath.Join(d.dir, "filler")); err != nil {
+	if _, err := os.Lstat(filepath.Join(d.dir, "filler")); err != nil {
 		d.t.Fatal("the disk was never full:", err)
+	}
+	if err := os.RemoveAll(filepath.Join(d.dir, "filler")); err != nil {
+		d.t.Fatal(err)
 	}
 }
 
@@ -130,8 +145,14 @@ func (a asked) Do(ctx context.Context, r host.Request) (host.Response, error) {
 
 // The disk of the target is full, or fills up on the way, before anything of the old version was touched.
 func TestDiskFullBeforeTheSwitch(t *testing.T) {
+	t.Run("bytes", func(t *testing.T) { fullBeforeTheSwitch(t, false) })
+	t.Run("inodes", func(t *testing.T) { fullBeforeTheSwitch(t, true) })
+}
+
+func fullBeforeTheSwitch(t *testing.T, inodes bool) {
 	const full = "no space left on device"
 	s, d := tmpfsSite(t)
+	d.inodes = inodes
 	pid := s.service()
 	for _, c := range []struct {
 		where, environment string
@@ -163,8 +184,18 @@ func TestDiskFullBeforeTheSwitch(t *testing.T) {
 // The disk fills up when the old version is stopped, or because of the new one, which then falls ill: the old one is
 // started again all the same.
 func TestDiskFullBehindTheSwitch(t *testing.T) {
+	t.Run("bytes", func(t *testing.T) { fullBehindTheSwitch(t, false) })
+	t.Run("inodes", func(t *testing.T) { fullBehindTheSwitch(t, true) })
+}
+
+func fullBehindTheSwitch(t *testing.T, inodes bool) {
 	s, d := tmpfsSite(t)
-	s.fails(10, stops(d.fill), s.to("production", "1.1.0"), "cannot start release 000002: ", "no space left on device", "1.0.0 serves and is healthy")
+	d.inodes = inodes
+	where := "cannot start release 000002: "
+	if inodes { // a link takes one
+		where = "cannot switch " + s.root()
+	}
+	s.fails(10, stops(d.fill), s.to("production", "1.1.0"), where, "no space left on device", "1.0.0 serves and is healthy")
 	s.wants("1.0.0")
 	d.free()
 	s.fails(10, asks(d.fill), s.to("broken", "1.1.0"), "503 unhealthy", "1.0.0 serves and is healthy; 1.1.0 was wanted")

@@ -39,7 +39,7 @@ func openFile(f host.FS, dir, name string, set int64) (Writer, error) {
 	path := filepath.Join(dir, name)
 	h, err := f.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot open the log %s: %w", path, host.Plainly(err))
 	}
 	l := &file{fs: f, dir: dir, f: h}
 	if err := l.prepare(set); err != nil {
