@@ -149,7 +149,9 @@ type visitor struct {
 
 type noUser string
 
-func (name noUser) Error() string { return fmt.Sprintf("there is no user %s on this machine", string(name)) }
+func (name noUser) Error() string {
+	return fmt.Sprintf("there is no user %s on this machine", string(name))
+}
 
 func (r Root) account() (visitor, error) {
 	me := host.Me()

@@ -9,7 +9,6 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
-
 )
 
 // Machine is one of its own, with systemd, sudo, and the users deployer (1000) and guest (1001), in a container without a
