@@ -71,13 +71,15 @@ metadata: {name: mcpd}
 spec: {maxUnavailable: 1, selector: {matchLabels: {app: mcpd}}}
 `
 
-// nodeFaults are the ways in which a version fails: what its pods are told, the image it is of where that is another, and
-// more documents.
-var nodeFaults = map[string]struct{ env, tag, more string }{
+// nodeFaults are the ways in which a version fails: what its pods are told, the image it is of where that is another, what
+// else its containers have, and more documents.
+var nodeFaults = map[string]struct{ env, tag, has, more string }{
 	"missing image": {tag: "none"},
 	"crash loop":    {env: `{name: MCPD_CRASH_AFTER, value: 300ms}, {name: MCPD_SLOW_START, value: 5s}`},
 	"never ready":   {env: `{name: MCPD_HEALTH, value: unhealthy}`},
 	"memory":        {env: `{name: MCPD_MEMORY, value: "256"}`},
+	"never up": {env: `{name: MCPD_SLOW_START, value: 10m}`,
+		has: "        startupProbe: {httpGet: {path: /health/startup, port: 8080}, periodSeconds: 1, failureThreshold: 3}\n"},
 	"failed job": {more: `---
 apiVersion: batch/v1
 kind: Job
@@ -119,7 +121,7 @@ func (s *nodeSite) deploy(version, fault string) []string {
 	}
 	s.write("VERSION", version+"\n")
 	s.write("environments.star", fmt.Sprintf(nodeEnvironments, s.namespace, s.node.Context, s.node.Registry+"/mcpd:"+tag))
-	s.write("k8s/app.yaml", strings.ReplaceAll(nodeManifests, "ENV", how.env)+how.more)
+	s.write("k8s/app.yaml", strings.NewReplacer("ENV", how.env, "        lifecycle:", how.has+"        lifecycle:").Replace(nodeManifests)+how.more)
 	return []string{"deploy.star", "production", "--output", "plain"}
 }
 
@@ -183,6 +185,7 @@ func TestLabKubeNodeTells(t *testing.T) {
 		"crash loop":    {"CrashLoopBackOff", 15 * time.Second, []string{"exits with 3 again and again", "panic: mcpd was told to crash"}},
 		"never ready":   {"not ready", 3 * time.Minute, []string{"its readiness probe fails: it is answered with 503", "unless it recovers", "mcpd 1.1.0 listens on"}},
 		"memory":        {"CrashLoopBackOff", 15 * time.Second, []string{"runs out of memory again and again, of which it may have 64Mi", "OOMKilled"}},
+		"never up":      {"not ready", 2 * time.Minute, []string{"is restarted again and again since its startup probe fails: ", "connection refused", "raise failureThreshold of its startupProbe"}},
 		"failed job":    {"Error", 15 * time.Second, []string{"job/migrate", "exits with 1", "dial tcp 127.0.0.1:1: connect: connection refused"}},
 	} {
 		t.Run(fault, func(t *testing.T) {

@@ -191,8 +191,8 @@ func (c container) loops(t corev1.ContainerStateTerminated) Verdict {
 	if t.Reason == "OOMKilled" {
 		return suspect(OutOfMemory, budget, "runs out of memory again and again"+c.limit()+" "+times, "raise resources.limits.memory, or look for what needs so much")
 	}
-	if e := c.unhealthy("liveness", "startup"); e != nil && t.ExitCode != 0 {
-		return suspect(Probe, budget, "is restarted again and again since its "+probeSays(e.Message)+" "+times, "compare the probe with what the application serves, and give it time by a startupProbe")
+	if what, which := c.probed(t); what != "" {
+		return suspect(Probe, budget, "is restarted again and again since its "+what+" "+times, probeHint(which))
 	}
 	if c.pod.Coming {
 		budget = crashBudgetComing
@@ -204,6 +204,34 @@ func (c container) loops(t corev1.ContainerStateTerminated) Verdict {
 		return suspect(CrashLoop, budget, "exits with 0 again and again: it does not keep running "+times, "a container of a workload must stay in the foreground; what ends is a Job")
 	}
 	return suspect(CrashLoop, budget, exit(t.ExitCode, t.Signal)+" again and again "+times, crashHint(t.ExitCode))
+}
+
+// probed says what a container's probe found, and which it is, where that is why its node has ended it; "" where it ended by
+// itself, whatever a probe had found before. Its node says that it ends it; where that word is lost, a signal tells.
+func (c container) probed(t corev1.ContainerStateTerminated) (what, which string) {
+	for _, kind := range []string{"startup", "liveness"} {
+		killed, failed := c.told("Killing", "failed "+kind+" probe", t.StartedAt.Time), c.unhealthy(kind)
+		switch {
+		case failed != nil && (killed || t.ExitCode == sigkill || t.ExitCode == sigterm):
+			return probeSays(failed.Message), kind
+		case killed:
+			return kind + " probe fails", kind
+		}
+	}
+	return "", ""
+}
+
+// exit codes of who ends by a signal.
+const (
+	sigkill = 128 + 9
+	sigterm = 128 + 15
+)
+
+func probeHint(which string) string {
+	if which == "startup" {
+		return "read its log for why it does not come up, or raise failureThreshold of its startupProbe"
+	}
+	return "compare the probe with what the application serves, and give it time by a startupProbe"
 }
 
 func crashHint(code int32) string {
@@ -262,12 +290,24 @@ func (c container) running() Verdict {
 func (c container) unhealthy(kinds ...string) *corev1.Event {
 	for i := len(c.pod.events) - 1; i >= 0; i-- {
 		e := &c.pod.events[i]
-		field := e.InvolvedObject.FieldPath
-		if (e.Reason == "Unhealthy" || e.Reason == "ProbeWarning") && has(e.Message, kinds...) && (field == "" || strings.HasSuffix(field, "{"+c.Name+"}")) {
+		if (e.Reason == "Unhealthy" || e.Reason == "ProbeWarning") && has(e.Message, kinds...) && c.names(e) {
 			return e
 		}
 	}
 	return nil
+}
+
+// told reports whether there is an event of a reason about this container, not older than a moment, that has some words.
+func (c container) told(reason, words string, since time.Time) bool {
+	return slices.ContainsFunc(c.pod.events, func(e corev1.Event) bool {
+		return e.Reason == reason && has(e.Message, words) && c.names(&e) && !EventTime(e).Before(since)
+	})
+}
+
+// names reports whether an event may be about this container.
+func (c container) names(e *corev1.Event) bool {
+	field := e.InvolvedObject.FieldPath
+	return field == "" || strings.HasSuffix(field, "{"+c.Name+"}")
 }
 
 // probeSays turns "Readiness probe failed: HTTP probe failed with statuscode: 503" into what stands behind "its".
