@@ -175,6 +175,27 @@ func (s *podSite) waits(pod api.Ref) {
 	}
 }
 
+// processes are those of a pod whose command line has a word.
+func (s *nodeSite) processes(pod *api.Object, word string) (pids []int) {
+	s.t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, file := range all {
+		groups, _ := os.ReadFile(file)
+		argv, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if strings.Contains(string(groups), string(pod.GetUID())) && strings.Contains(string(argv), word) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) == 0 {
+		s.t.Fatalf("pod %s has no process with %s", pod.GetName(), word)
+	}
+	return pids
+}
+
 // kill ends what deploys in a pod, as a node does that runs out of memory.
 func (s *podSite) kill(pod api.Ref) {
 	s.t.Helper()
@@ -182,14 +203,8 @@ func (s *podSite) kill(pod api.Ref) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	all, err := filepath.Glob("/proc/[0-9]*/cgroup")
-	for _, file := range all {
-		groups, _ := os.ReadFile(file)
-		argv, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
-		if strings.Contains(string(groups), string(o.GetUID())) && strings.Contains(string(argv), "deploy.star") {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-			err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
-		}
+	for _, pid := range s.processes(o, "deploy.star") {
+		err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
 	}
 	if err != nil {
 		s.t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,6 +186,47 @@ func (s *standardSite) serves(version string) {
 	}
 }
 
+// confined wants the application's processes to be as the Deployment promises: without rights, on a root that cannot be
+// written, with its settings, its secrets to read and a folder for its logs.
+func (s *standardSite) confined() {
+	s.t.Helper()
+	pods, _, err := s.conn.List(s.t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, s.namespace, "app.kubernetes.io/name=erlmcp")
+	if err != nil || len(pods) == 0 {
+		s.t.Fatalf("%d pods, %v", len(pods), err)
+	}
+	for _, pid := range s.processes(&pods[0], "-listen") {
+		at := fmt.Sprintf("/proc/%d/", pid)
+		for file, words := range map[string][]string{
+			"status":                              {"\nUid:\t1000\t1000\t", "\nGid:\t1000\t1000\t", "\nCapEff:\t0000000000000000\n", "\nCapBnd:\t0000000000000000\n", "\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n"},
+			"environ":                             {"RELX_CONFIG_PATH=/opt/erlmcp/config/production.config\x00", "POD_NAME=" + pods[0].GetName() + "\x00"},
+			"mountinfo":                           {" / / ro,", " /var/log/erlmcp rw,", " /run/secrets/erlmcp ro,", " /tmp rw,"},
+			"root/run/secrets/erlmcp/DB_PASSWORD": {"canary-of-db-password"},
+		} {
+			text, err := os.ReadFile(at + file)
+			for _, word := range words {
+				if !strings.Contains(string(text), word) {
+					s.t.Errorf("%s has no %q: %v\n%s", file, word, err, text)
+				}
+			}
+		}
+		for file, want := range map[string]uint32{"root/run/secrets/erlmcp/DB_PASSWORD": 4, "root/var/log/erlmcp": 2, "root/tmp": 2} {
+			if !may(s.t, at+file, 1000, want) {
+				s.t.Errorf("%s: user 1000 may not do %o", file, want)
+			}
+		}
+	}
+}
+
+// may reports whether a user whose group has the same number has a right to a file: 4 to read it, 2 to write it.
+func may(t testing.TB, file string, id, right uint32) bool {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(file, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Mode&right != 0 || st.Gid == id && st.Mode&(right<<3) != 0 || st.Uid == id && st.Mode&(right<<6) != 0
+}
+
 // runs runs the program, wants an exit code, and tells how long it took.
 func (s *standardSite) runs(code int, args ...string) {
 	s.t.Helper()
@@ -210,6 +252,7 @@ func TestLabKubeStandard(t *testing.T) {
 	s.runs(0, deploy...)
 	s.says("production_k8s serves erlmcp 1.0.0")
 	s.serves("1.0.0")
+	s.confined()
 	first := s.state()
 	for _, k := range standardKinds {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(first)), func(name string) bool { return strings.HasPrefix(name, k.Kind+"/") }) {
