@@ -4,6 +4,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -77,7 +78,13 @@ func (p *Pool) reach(ctx context.Context, conn *api.Conn, config *rest.Config) e
 	stop := op.WaitingIf(ctx, func(ctx context.Context) error { return p.Host.Clock.Sleep(ctx, silence) }, name+" to give credentials", p.Host.Clock.Now().Add(signingIn))
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- conn.Reach(ctx) }()
+	go func() {
+		err := conn.Reach(ctx)
+		if errors.Is(err, api.ErrNoAnswer) { // the program took longer than a request may; what it gave is kept
+			err = conn.Reach(ctx)
+		}
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		return err

@@ -20,15 +20,15 @@ import (
 	kubeconfig "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// plugin is a program that gives credentials.
-func plugin(t *testing.T, status any) string {
+// plugin is a program that gives credentials, behind what it does before.
+func plugin(t *testing.T, status any, before ...string) string {
 	t.Helper()
 	said, err := json.Marshal(map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status})
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "plugin")
-	script := "#!/bin/sh\necho " + base64.StdEncoding.EncodeToString(said) + " | base64 -d\n"
+	script := "#!/bin/sh\n" + strings.Join(before, "\n") + "\necho " + base64.StdEncoding.EncodeToString(said) + " | base64 -d\n"
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -91,5 +91,27 @@ func TestLabWays(t *testing.T) {
 		if who != c.who || len(c.to.AsGroups) > 0 && !strings.Contains(fmt.Sprint(groups), "ops") {
 			t.Errorf("%+v: the server sees %s %v", c.to, who, groups)
 		}
+	}
+}
+
+// A program may take longer to give credentials than a request may take: somebody logs in by it.
+func TestLabSlowLogin(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Start(t)
+	token := strings.TrimSpace(lab.Kubectl(t, "create", "token", "default", "-n", "default"))
+	all, err := clientcmd.LoadFromFile(lab.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.AuthInfos["slow"] = &kubeconfig.AuthInfo{Exec: &kubeconfig.ExecConfig{APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: kubeconfig.NeverExecInteractiveMode,
+		Command: plugin(t, map[string]any{"token": token}, "sleep 11")}}
+	all.Contexts["slow"] = &kubeconfig.Context{Cluster: all.Contexts[lab.Context].Cluster, AuthInfo: "slow"}
+	file := filepath.Join(t.TempDir(), "config")
+	if err := clientcmd.WriteToFile(*all, file); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: os.Environ()})
+	if _, err := p.Open(t.Context(), cluster.Cluster{Namespace: "default", Name: "shop", Kubeconfig: file, Context: "slow"}); err != nil {
+		t.Error(err)
 	}
 }
