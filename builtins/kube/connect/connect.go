@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,9 @@ import (
 type Pool struct {
 	Host *host.Host
 
-	mu   sync.Mutex
-	open []opened
+	mu      sync.Mutex
+	open    []opened
+	without map[string]error // why there are no credentials, by the way for which a program was asked for some
 }
 
 // opened is a connection, and the target that it was opened for.
@@ -34,10 +36,11 @@ type opened struct {
 }
 
 // NewPool is a pool without connections.
-func NewPool(h *host.Host) *Pool { return &Pool{Host: h} }
+func NewPool(h *host.Host) *Pool { return &Pool{Host: h, without: map[string]error{}} }
 
 // Open gives the cluster of a target. The first call for a target asks the cluster for its version, so that what is wrong
-// with the way there is known before anything else.
+// with the way there is known before anything else. A program that gave no credentials is not asked again: somebody may
+// have had to answer it.
 func (p *Pool) Open(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
 	p.mu.Lock()
 	i := slices.IndexFunc(p.open, func(o opened) bool { return way(o.target) == way(c) })
@@ -45,7 +48,11 @@ func (p *Pool) Open(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
 		defer p.mu.Unlock()
 		return p.open[i].conn, nil
 	}
+	without := p.without[way(c)]
 	p.mu.Unlock()
+	if without != nil {
+		return nil, without
+	}
 	config, err := p.config(c)
 	if err != nil {
 		return nil, fmt.Errorf("cannot tell how to reach the cluster of %s: %w", c.Name, err)
@@ -54,11 +61,16 @@ func (p *Pool) Open(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the cluster at %s: %w", config.Host, err)
 	}
-	if err := p.reach(ctx, conn, config); err != nil {
-		return nil, unreachable(c, config, p.Host.Clock.Now(), err)
-	}
+	err = p.reach(ctx, conn, config)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err != nil {
+		why := unreachable(c, config, p.Host.Clock.Now(), err)
+		if ctx.Err() == nil && config.ExecProvider != nil && strings.Contains(err.Error(), gettingCredentials) {
+			p.without[way(c)] = why
+		}
+		return nil, why
+	}
 	p.open = append(p.open, opened{c, conn})
 	return conn, nil
 }
