@@ -70,14 +70,14 @@ func (p *pass) begin(e *host.Entry, visit func(*pass, *host.Entry) error) {
 }
 
 // each visits the files, some at a time, and waits for their end. Of a live tree those that have vanished are left out.
-func (p *pass) each(visit func(*pass, *host.Entry) error, end func() error) error {
+func (p *pass) each(visit func(*pass, *host.Entry) error) error {
 	t := p.tree
 	for i := range t.Entries {
 		if e := &t.Entries[i]; e.Mode.IsRegular() {
 			p.begin(e, visit)
 		}
 	}
-	if err := end(); err != nil {
+	if err := p.group.Wait(); err != nil {
 		return err
 	}
 	t.Entries = slices.DeleteFunc(t.Entries, func(e host.Entry) bool { return e.Mode.IsRegular() && e.SHA256 == "" })
@@ -99,8 +99,6 @@ func (p *pass) visit(e *host.Entry, visit func(*pass, *host.Entry) error) error 
 	}
 	return err
 }
-
-func (p *pass) end() error { return p.group.Wait() }
 
 // frame makes the folders and the links of a copy, behind a barrier where there is one: it comes before all that is
 // written.
@@ -139,9 +137,9 @@ func (p *pass) keep(out host.File) error {
 	return syncAll(full)
 }
 
-// settle waits for the files under way. When it has returned without an error, they and the folders are durable.
-func (p *pass) settle(dirs []string) error {
-	err := p.end()
+// settle ends a copy whose files were written, or that err has ended. When it has returned without an error, they and the
+// folders are durable.
+func (p *pass) settle(dirs []string, err error) error {
 	if p.barrier != nil {
 		if err == nil {
 			err = p.barrier.Sync()

@@ -183,4 +183,4 @@ func (w *Writer) Put(e host.Entry, in io.Reader) error {
 }
 
 // Close waits for the disk.
-func (w *Writer) Close() error { return w.pass.settle(w.dirs) }
+func (w *Writer) Close() error { return w.pass.settle(w.dirs, w.pass.group.Wait()) }

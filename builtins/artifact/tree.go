@@ -109,26 +109,37 @@ func (t *Tree) Room() int64 {
 
 // Hash reads every file, some at a time.
 func (t *Tree) Hash(ctx context.Context, f host.FS) error {
-	p := newPass(ctx, f, t)
-	return p.each(func(p *pass, e *host.Entry) error {
+	return newPass(ctx, f, t).each(func(p *pass, e *host.Entry) error {
 		in, err := p.open(e)
 		if err != nil {
 			return err
 		}
 		return errors.Join(p.pump(e, in, nil), in.Close())
-	}, p.end)
+	})
 }
 
 // Copy makes a copy under a name that is free. Its files and its directories are durable when it returns, its name in
 // the directory above is not. Modes are kept, owners and times are not; no block is written where the file system can
 // share it. What it has made of a copy that ends with an error stays.
 func (t *Tree) Copy(ctx context.Context, f host.FS, to string) error {
+	return t.CopyAnd(ctx, f, to, func() error { return nil })
+}
+
+// CopyAnd is Copy that calls something when the tree's entries tell what was read, while the disk writes.
+func (t *Tree) CopyAnd(ctx context.Context, f host.FS, to string, meanwhile func() error) error {
 	p := newPass(ctx, f, t)
 	dirs, err := p.frame(to)
 	if err != nil {
 		return err
 	}
-	return p.each(func(p *pass, e *host.Entry) error { return p.copy(e, filepath.Join(to, e.Path)) }, func() error { return p.settle(dirs) })
+	err = p.each(func(p *pass, e *host.Entry) error { return p.copy(e, filepath.Join(to, e.Path)) })
+	side := make(chan error, 1)
+	if err == nil {
+		go func() { side <- meanwhile() }()
+	} else {
+		side <- nil
+	}
+	return errors.Join(p.settle(dirs, err), <-side)
 }
 
 // frame makes the folders and the links of a copy.

@@ -93,7 +93,7 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 	if err != nil || id == "" {
 		return nil, err
 	}
-	rel, m, err := r.ReadFiles(id)
+	rel, _, err := r.Read(id)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 		return nil, err
 	}
 	defer host.Unlock(lock)
-	b, err := c.fill(ctx, r, tree, tmp, c.about(r.Host, rel), m)
+	b, err := c.fill(ctx, r, tree, tmp, c.about(r.Host, rel))
 	if err != nil {
 		return nil, errors.Join(err, host.RemoveAll(r.Host.Files, tmp))
 	}
@@ -151,11 +151,12 @@ func begin(ctx context.Context, r layout.Root, dir, tmp string) (host.File, erro
 }
 
 // fill makes the backup under a temporary name, durable, and gives it its own.
-func (c Create) fill(ctx context.Context, r layout.Root, tree *artifact.Tree, tmp string, b layout.Backup, m layout.Manifest) (*layout.Backup, error) {
+func (c Create) fill(ctx context.Context, r layout.Root, tree *artifact.Tree, tmp string, b layout.Backup) (*layout.Backup, error) {
 	content := filepath.Join(tmp, "content")
 	put := func(manifest []byte) error {
 		return host.WriteFile(r.Host.Files, filepath.Join(content, layout.BackupManifest), manifest, 0o644)
 	}
+	describe := func() error { return describe(ctx, r, &b, tree) }
 	if c.Archive {
 		a, err := layout.NewArchive(ctx, r.Host.Files, content)
 		if err != nil {
@@ -165,17 +166,16 @@ func (c Create) fill(ctx context.Context, r layout.Root, tree *artifact.Tree, tm
 		if err == nil {
 			b.Content, err = a.Finish()
 		}
+		if err == nil {
+			err = describe()
+		}
 		if err != nil {
 			return nil, errors.Join(err, a.Close(nil))
 		}
 		put = a.Close
-	} else if err := tree.Copy(ctx, r.Host.Files, content); err != nil {
+	} else if err := tree.CopyAnd(ctx, r.Host.Files, content, describe); err != nil {
 		return nil, err
 	}
-	if _, err := r.Host.Files.Lstat(r.Release(b.Release)); err != nil { // it was renamed away before it was deleted
-		return nil, fmt.Errorf("release %s was deleted while it was copied: %w", b.Release, err)
-	}
-	describe(ctx, r, &b, tree, m)
 	if err := op.Half(ctx, "copied"); err != nil {
 		return nil, err
 	}
@@ -183,7 +183,14 @@ func (c Create) fill(ctx context.Context, r layout.Root, tree *artifact.Tree, tm
 }
 
 // describe tells in the manifest what was copied, and in the output what is remarkable about it.
-func describe(ctx context.Context, r layout.Root, b *layout.Backup, tree *artifact.Tree, m layout.Manifest) {
+func describe(ctx context.Context, r layout.Root, b *layout.Backup, tree *artifact.Tree) error {
+	if _, err := r.Host.Files.Lstat(r.Release(b.Release)); err != nil { // it was renamed away before it was deleted
+		return fmt.Errorf("release %s was deleted while it was copied: %w", b.Release, err)
+	}
+	_, m, err := r.ReadFiles(b.Release)
+	if err != nil {
+		return err
+	}
 	known := map[string]host.Entry{}
 	for _, e := range m.Files {
 		if layout.InConfig(e.Path) {
@@ -222,6 +229,7 @@ func describe(ctx context.Context, r layout.Root, b *layout.Backup, tree *artifa
 	if len(tree.Skipped) > 0 {
 		fmt.Fprintf(out, "left out, since they are no files: %s\n", few(tree.Skipped))
 	}
+	return nil
 }
 
 func few(names []string) string {
