@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,7 +190,7 @@ func (a *acting) perform(ctx context.Context, act Act) (*api.Object, error) {
 func (a *acting) apply(ctx context.Context, act Act, force bool) (*api.Object, error) {
 	marked := act.Config.DeepCopy()
 	mark(marked, string(a.options.Key))
-	o, err := a.conn.Apply(ctx, marked, api.Applying{})
+	o, err := a.send(ctx, act.Ref, marked)
 	taken := conflicts(act.Ref, err)
 	if len(taken) == 0 {
 		return o, err
@@ -205,6 +206,35 @@ func (a *acting) apply(ctx context.Context, act Act, force bool) (*api.Object, e
 		return nil, err
 	}
 	return a.conn.Apply(ctx, marked, api.Applying{Force: force || len(r.own) > 0})
+}
+
+// serving is how long a cluster may take to serve a kind whose definition it calls established. Nothing tells when it does,
+// so it is tried every look.
+const (
+	serving = 15 * time.Second
+	look    = 50 * time.Millisecond
+)
+
+// send applies an object. Where its kind comes with the set, it may not be served yet.
+func (a *acting) send(ctx context.Context, r api.Ref, o *api.Object) (*api.Object, error) {
+	for until := a.conn.Clock.Now().Add(serving); ; {
+		got, err := a.conn.Apply(ctx, o, api.Applying{})
+		if !noKind(err) && !api.IsNotFound(err) || !a.defines(r.Group) || a.conn.Clock.Now().After(until) {
+			return got, err
+		}
+		if err := a.conn.Clock.Sleep(ctx, look); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// defines reports whether the set has a definition of a kind of the group.
+func (a *acting) defines(group string) bool {
+	of := func(r api.Ref) bool {
+		return r.Kind == "CustomResourceDefinition" && group != "" && strings.HasSuffix(r.Name, "."+group)
+	}
+	return slices.ContainsFunc(a.plan.Acts, func(act Act) bool { return of(act.Ref) }) ||
+		slices.ContainsFunc(a.plan.Stay, func(s Applied) bool { return of(s.Ref) })
 }
 
 // mark names the op that applies an object.
