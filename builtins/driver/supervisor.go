@@ -145,8 +145,8 @@ func (m Supervisor) stop(ctx context.Context, h *host.Host, grace time.Duration)
 // that ends at once after five times, and never one that takes longer to end.
 const endings = 3
 
-// again is when a service that has ended is looked at again: systemd starts it after a second, and tells of that only
-// whom it allows on its bus.
+// again is when a service that has ended is looked at again: systemd starts it after a second, and tells of that on D-Bus
+// alone, which runner does not speak.
 const again = 200 * time.Millisecond
 
 // end waits until systemd runs a unit no longer, or its process has ended too often, and gives an error that says so; nil

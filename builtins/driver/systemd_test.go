@@ -214,6 +214,17 @@ func TestState(t *testing.T) {
 	}
 }
 
+// watches tells when a process is waited for.
+type watches struct {
+	host.Procs
+	begun chan struct{}
+}
+
+func (w watches) Wait(ctx context.Context, p host.Proc) error {
+	w.begun <- struct{}{}
+	return w.Procs.Wait(ctx, p)
+}
+
 // TestSystemdGivesUp: a service that ends by itself again and again, or for good, is told of at once.
 func TestSystemdGivesUp(t *testing.T) {
 	p, machine := systemdPlace(t)
@@ -242,9 +253,12 @@ func TestSystemdGivesUp(t *testing.T) {
 	await("systemd no longer runs app.service: exit 3")
 	p.must(os.WriteFile(filepath.Join(machine, "again"), nil, 0o644)) // it says that it starts it again
 	r = p.startUnit(u)
-	go func() { ended <- r.End(t.Context(), p.h) }()
+	watched := watches{p.h.Procs, make(chan struct{}, endings)}
+	seen := *p.h
+	seen.Procs = watched
+	go func() { ended <- r.End(t.Context(), &seen) }()
 	for i := range endings {
-		time.Sleep(2 * again) // it is seen to run
+		<-watched.begun
 		kill()
 		if i < endings-1 {
 			_, err := u.Systemd.call(t.Context(), p.h, "start", "app.service")

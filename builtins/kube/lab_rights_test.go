@@ -15,25 +15,33 @@ import (
 	"github.com/erlmcp/runner/scripts"
 )
 
+// may makes a user who has a rule's rights in the namespace, and no others.
+func (l *lab) may(name string, rule any) (user string) {
+	l.t.Helper()
+	const group = "rbac.authorization.k8s.io"
+	user = name + "-" + l.target.Namespace
+	for kind, fields := range map[string]map[string]any{
+		"Role": {"rules": []any{rule}},
+		"RoleBinding": {"roleRef": map[string]any{"apiGroup": group, "kind": "Role", "name": name},
+			"subjects": []any{map[string]any{"kind": "User", "apiGroup": group, "name": user}}},
+	} {
+		fields["apiVersion"], fields["kind"] = group+"/v1", kind
+		fields["metadata"] = map[string]any{"name": name, "namespace": l.target.Namespace}
+		if _, err := l.lab.Conn(l.t).Create(l.t.Context(), &api.Object{Object: fields}); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return user
+}
+
 // Who may only look, or nothing at all, is told all that is missing before anything changes.
 func TestLabRightsAreMissing(t *testing.T) {
 	l := newLab(t)
 	l.say("1", "info")
-	admin := l.lab.Conn(t)
-	rbac := func(kind string, fields map[string]any) {
-		t.Helper()
-		fields["apiVersion"], fields["kind"] = "rbac.authorization.k8s.io/v1", kind
-		fields["metadata"] = map[string]any{"name": "reader", "namespace": l.target.Namespace}
-		if _, err := admin.Create(t.Context(), &api.Object{Object: fields}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	rbac("Role", map[string]any{"rules": []any{map[string]any{"apiGroups": []any{"*"}, "resources": []any{"*"}, "verbs": []any{"get", "list", "watch"}}}})
-	rbac("RoleBinding", map[string]any{"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
-		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "reader-" + l.target.Namespace}}})
+	reader := l.may("reader", map[string]any{"apiGroups": []any{"*"}, "resources": []any{"*"}, "verbs": []any{"get", "list", "watch"}})
 	for user, want := range map[string]string{
-		"reader-" + l.target.Namespace: "these credentials may not create, delete, patch and update configmaps, delete pods, create, delete, patch and update secrets, ",
-		"nobody":                       "these credentials may not create, delete, get, list, patch, update and watch configmaps, list and watch events, ",
+		reader:   "these credentials may not create, delete, patch and update configmaps, delete pods, create, delete, patch and update secrets, ",
+		"nobody": "these credentials may not create, delete, get, list, patch, update and watch configmaps, list and watch events, ",
 	} {
 		l.target.AsUser = user
 		a := Apply{Cluster: l.target, Timeout: 60e9, Key: opKey}
@@ -51,22 +59,10 @@ func TestLabRightsAreMissing(t *testing.T) {
 func TestLabRightToAskIsMissing(t *testing.T) {
 	l := newLab(t)
 	l.say("1", "info")
-	admin := l.lab.Conn(t)
-	rbac := func(kind string, fields map[string]any) {
-		t.Helper()
-		fields["apiVersion"], fields["kind"] = "rbac.authorization.k8s.io/v1", kind
-		fields["metadata"] = map[string]any{"name": "deployer", "namespace": l.target.Namespace}
-		if _, err := admin.Create(t.Context(), &api.Object{Object: fields}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	some := func(resources ...any) any {
 		return map[string]any{"apiGroups": []any{"*"}, "resources": resources, "verbs": []any{"*"}}
 	}
-	rbac("Role", map[string]any{"rules": []any{some("configmaps", "secrets", "services", "deployments", "replicasets", "pods", "pods/log", "events", "leases", "horizontalpodautoscalers", "endpointslices", "poddisruptionbudgets")}})
-	rbac("RoleBinding", map[string]any{"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"},
-		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "deployer-" + l.target.Namespace}}})
-	l.target.AsUser = "deployer-" + l.target.Namespace
+	l.target.AsUser = l.may("deployer", some("configmaps", "secrets", "services", "deployments", "replicasets", "pods", "pods/log", "events", "leases", "horizontalpodautoscalers", "endpointslices", "poddisruptionbudgets"))
 	for serves, want := range map[string]string{"": "", "deployment/web:8080": "these credentials may not create and get pods/portforward in " + l.target.Namespace} {
 		l.target.Serves = serves
 		_, err := Apply{Cluster: l.target, Timeout: 60e9, Key: opKey}.Inverse(t.Context(), l.d)

@@ -15,7 +15,7 @@ type Proc struct {
 	Boot  string `json:"boot"`
 }
 
-// Cmd is a process to start, in a group (Run) or a session (Spawn) of its own.
+// Cmd is a process to start, in a session of its own: no terminal is its, and no Ctrl-Z meets it.
 type Cmd struct {
 	Argv   []string
 	Dir    string

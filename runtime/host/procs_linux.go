@@ -217,7 +217,7 @@ func (l Linux) Run(ctx context.Context, c Cmd, started func(Proc) error) (Exit, 
 	}
 	defer w.Close()
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
-	cmd.SysProcAttr.Setsid = true // and no other session either: Ctrl-Z stops no child, and none can wait for the terminal
+	cmd.SysProcAttr.Setsid = true // with a group alone, a Ctrl-Z as it starts would stop it, and us with it
 	if c.Leash {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
