@@ -103,8 +103,18 @@ func (p *Plan) Print(text, at string) { p.emit(event.Printed{Text: text, At: at}
 // Recover does nothing: Lease says what it would meet.
 func (p *Plan) Recover(context.Context, any) error { return nil }
 
-// Held says that nobody does, so that the plan goes on: Lease says what a run would meet.
-func (p *Plan) Held(context.Context, string, any) (*op.Held, error) { return nil, nil }
+// Held says that nobody does, so that the plan goes on: Lease says what a run would meet. A target that is not reached
+// fails the plan where it fails the run.
+func (p *Plan) Held(ctx context.Context, _ string, target any) (*op.Held, error) {
+	_, home, err := p.Home(target)
+	if err == nil {
+		_, err = standing(ctx, p.Config, home)
+	}
+	if err != nil && !unreadable(err) {
+		return nil, err
+	}
+	return nil, nil
+}
 
 // Lease takes nothing; it says what taking the lease would meet.
 func (p *Plan) Lease(ctx context.Context, name string, target any, force, _ string) error {

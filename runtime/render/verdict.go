@@ -42,6 +42,9 @@ func (p *plain) runFailed(f event.RunFailed) {
 			p.line("  backtrace: %s", clean(l))
 		}
 	}
+	if p.command == "plan" {
+		p.hints() // no verdict follows
+	}
 }
 
 func (p *plain) evidence(f event.EvidenceFound) {
@@ -75,6 +78,11 @@ func (p *plain) runFinished(f event.RunFinished) {
 	for _, s := range sentences(f) {
 		p.line("verdict: %s", clean(s))
 	}
+	p.hints()
+}
+
+// hints says what to do about the failure.
+func (p *plain) hints() {
 	if p.hint != "" {
 		for l := range lines(p.hint) {
 			p.line("hint: %s", clean(l))
