@@ -91,7 +91,7 @@ type planner struct {
 }
 
 // NewPlan compares what is wanted with what was seen. It is pure. What cannot be is an error: needs in a circle, a port
-// that others hold.
+// that others hold, or that is asked for twice.
 func NewPlan(want shape.Set, seen *Seen, o Options) (*Plan, error) {
 	p := &planner{Plan: Plan{Project: want.Project, Digest: Digest(want), Key: o.Key, services: want.Services, containers: want.Containers}, Options: o, want: want, seen: seen,
 		replaced: map[string][]int{}, byName: map[string]int{}, serves: map[string][]int{}, renewed: map[string]string{}}
@@ -99,7 +99,7 @@ func NewPlan(want shape.Set, seen *Seen, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := portsFree(want, seen); err != nil {
+	if err := p.portsFree(); err != nil {
 		return nil, err
 	}
 	p.halfMade()

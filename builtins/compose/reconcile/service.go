@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/erlmcp/runner/builtins/compose/shape"
-	"github.com/erlmcp/runner/runtime/op"
 	"github.com/moby/moby/api/types/mount"
 )
 
@@ -260,32 +258,4 @@ func inherit(w, h shape.Container, image Image) shape.Container {
 	slices.SortStableFunc(host.Mounts, func(a, b mountOf) int { return strings.Compare(a.Target, b.Target) })
 	w.Host = &host
 	return w
-}
-
-// portsFree refuses a Set that publishes a port which a container of others holds, before anything is stopped for it.
-func portsFree(want shape.Set, seen *Seen) error {
-	for _, c := range want.Containers {
-		if c.Host == nil {
-			continue
-		}
-		for port, bindings := range c.Host.PortBindings {
-			for _, b := range bindings {
-				n, err := strconv.ParseUint(b.HostPort, 10, 16)
-				if err != nil || n == 0 {
-					continue // a range, or any that is free
-				}
-				for _, held := range seen.Ports {
-					if held.Number == uint16(n) && held.Proto == string(port.Proto()) && (held.IP == "" || !b.HostIP.IsValid() || b.HostIP.IsUnspecified() || held.IP == b.HostIP.String()) {
-						return portTaken(title(c), uint16(n), held)
-					}
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func portTaken(title string, port uint16, held Port) error {
-	return op.Hint(fmt.Errorf("%s cannot have port %d: the container %s, %s, has it", title, port, held.Holder, whose(held.Project)),
-		"publish another port, or stop that container: docker stop %s", held.Holder)
 }
