@@ -239,6 +239,9 @@ func (f *fake) kill(r *http.Request) (any, error) {
 
 func (f *fake) stop(r *http.Request) (any, error) {
 	b, err := f.box(r)
+	if err == nil && b.state.Status == "restarting" {
+		b.state.Status = "exited"
+	}
 	if err == nil {
 		f.end(b, 137)
 	}
@@ -269,6 +272,9 @@ func (f *fake) rename(r *http.Request) (any, error) {
 	b, err := f.box(r)
 	if err != nil {
 		return nil, err
+	}
+	if b.state.Status == "restarting" && len(b.nets) > 0 {
+		return nil, notFound("sandbox of %s not found", b.id) // as engines call it in vain in its networks
 	}
 	name := r.FormValue("name")
 	for _, o := range f.containers {

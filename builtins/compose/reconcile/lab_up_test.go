@@ -51,6 +51,8 @@ func TestLabUpAgainChangeAndBack(t *testing.T) {
 	}
 }
 
+func TestLabACrashLoopIsReplaced(t *testing.T) { crashLoopIsReplaced(newLab(t)) }
+
 func TestLabTrouble(t *testing.T) {
 	for name, c := range map[string]struct {
 		line   string

@@ -66,7 +66,16 @@ func (d *doing) aside(ctx context.Context, a *Act) error {
 	if asideName.MatchString(a.Have.Name) {
 		return nil // a run before has done that
 	}
-	return d.rename(ctx, "the old "+title(*a.Have), a.Have.ID, parkedName(a.Have.Name, d.plan.Key))
+	old, name := "the old "+title(*a.Have), parkedName(a.Have.Name, d.plan.Key)
+	err := d.rename(ctx, old, a.Have.ID, name)
+	if !errdefs.IsNotFound(err) || !d.runs(ctx, a.Have.ID) {
+		return err
+	}
+	// One that crashes is between two starts, and its networks know nothing of it then, which engines call not found.
+	if err := d.stop(ctx, a); err != nil {
+		return err
+	}
+	return d.rename(ctx, old, a.Have.ID, name)
 }
 
 func (d *doing) rename(ctx context.Context, title, id, name string) error {
@@ -75,7 +84,7 @@ func (d *doing) rename(ctx context.Context, title, id, name string) error {
 		return err
 	})
 	if errdefs.IsNotFound(err) {
-		return fmt.Errorf("%s was removed by somebody else meanwhile", title)
+		return &words{title + " was removed by somebody else meanwhile", err}
 	}
 	if err != nil {
 		return d.nameTaken(ctx, title, name, err)
