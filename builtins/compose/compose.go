@@ -24,7 +24,7 @@ func Family(h *host.Host, pool *daemon.Pool) builtin.Family {
 	return builtin.NewFamily("compose", "Deploys Compose projects to a Docker engine; afterwards docker compose takes them for its own.",
 		op.Read(d, Config{}),
 		op.Read(d, Check{}),
-		op.Read(d, Changes{}),
+		op.Watch(d, Changes{}),
 		op.Watch(d, Ps{}),
 		op.Watch(d, Logs{Lines: 100}),
 		op.Make(d, Build{Name: true, Cache: true, Timeout: op.Duration(30 * time.Minute)}),

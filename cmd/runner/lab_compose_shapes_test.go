@@ -86,6 +86,8 @@ configs: {settings: {file: ./settings.conf}}
 	}
 	with(` profiles = ["debug"],`)
 	s.write("shapes.yaml", strings.Replace(shapes, "replicas: 3", "replicas: 1", 1))
+	s.runs(0, append([]string{"plan"}, s.deploy("1.0.0")...)...)
+	s.says("+ debug:1: there is none", "many:3 is put aside: 1 replica is asked for", "plan: 3 changes")
 	s.runs(0, s.deploy("1.0.0")...)
 	if strings.Count(s.ids(), "-many-") != 1 || strings.Count(s.ids(), "-debug-") != 1 {
 		t.Errorf("not as the files say now:\n%s", s.ids())

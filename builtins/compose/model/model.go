@@ -14,6 +14,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/sirupsen/logrus"
 
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/builtin"
@@ -89,6 +90,7 @@ func load(ctx context.Context, h *host.Host, p stack.Project) (*Model, error) {
 	for _, f := range src.files {
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: f.path, Content: f.data})
 	}
+	logrus.SetLevel(logrus.PanicLevel) // the loader's only way of saying that a file is old-fashioned
 	x := &expander{}
 	project, err := loader.LoadWithContext(ctx, details, m.options(h, p, vars, x))
 	if problem := x.report(src, vars, enabled(project)); problem != nil {
