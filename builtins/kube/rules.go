@@ -22,6 +22,7 @@ type rules struct {
 	noted map[string]bool // what is said once
 	// undoing: a rule that goes wrong must not keep anything from being put back.
 	undoing bool
+	looking bool // nor anything from being told
 }
 
 // of are the rules as an op asks them.
@@ -49,7 +50,11 @@ func (r rules) ask(ctx context.Context, kind string, f op.Func, o *verdict.Objec
 			return v, true, nil
 		}
 	}
-	err = fmt.Errorf("%s: the rule %s (%s) for %s: %w", api.RefOf(o), f.Name, f.At, kind, err)
+	err = fmt.Errorf("the rule %s (%s) for %s: %w", f.Name, f.At, kind, err)
+	if r.looking {
+		return verdict.ByRule(verdict.Suspect, err.Error()), true, nil
+	}
+	err = fmt.Errorf("%s: %w", api.RefOf(o), err)
 	if r.undoing {
 		r.note(ctx, kind, fmt.Sprintf("%s is judged by its conditions: %v", kind, err))
 		return verdict.Verdict{}, false, nil

@@ -94,6 +94,18 @@ func TestRulesThatCannotBeAsked(t *testing.T) {
 	}
 }
 
+// Who only looks is told of all objects: of one whose rule goes wrong, that.
+func TestARuleThatGoesWrongKeepsNothingElseFromBeingTold(t *testing.T) {
+	object := &verdict.Object{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"name": "w"}}}
+	f := op.Func{Name: "widget", At: "environments.star:3:1", Call: func(context.Context, ...any) (any, error) { return "redy", nil }}
+	r := rules{by: map[string]op.Func{"Widget.example.com": f}, looking: true}
+	v, judged, err := r.of(t.Context())["Widget.example.com"](object)
+	const why = `the rule widget (environments.star:3:1) for Widget.example.com: want ready, wait, suspect, doomed or skipped, got "redy" (did you mean ready?)`
+	if err != nil || !judged || v.State != verdict.Suspect || v.Why != why || v.Cause != verdict.Ruled {
+		t.Errorf("%+v, %v, %v", v, judged, err)
+	}
+}
+
 func TestRulesThatAreMisspelt(t *testing.T) {
 	var wants []reconcile.Want
 	for _, kind := range []string{"Certificate.cert-manager.io/v1", "Issuer.cert-manager.io/v1", "Deployment.apps/v1"} {

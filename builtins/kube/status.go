@@ -23,6 +23,7 @@ func (s Status) Do(ctx context.Context, d *Kubernetes) ([]Stood, error) {
 	if err != nil {
 		return nil, err
 	}
+	at.rules.looking = true
 	r, err := follow.Look(ctx, at.conn, items, at.rules.of(ctx))
 	if err != nil {
 		return nil, err

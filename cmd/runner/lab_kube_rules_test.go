@@ -129,6 +129,8 @@ func TestLabKubeRules(t *testing.T) {
 	s.runs(2, s.deploy(s.kubeSite, "1.6", "")...)
 	s.says("failed: environments.star:12:22: "+named+`the dict has no key "nothing"`, "nothing is changed")
 	s.same(before, "found before anything changes")
+	s.runs(1, "doctor", "production")
+	s.says("deployment/web: ready", "widget/one is not ready: the rule widget (environments.star:2:1)")
 }
 
 // TestLabKubeRulesElsewhere: a machine whose script is another one takes a dead run back without the rule's function.
