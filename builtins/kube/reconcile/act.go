@@ -191,7 +191,7 @@ func (a *acting) apply(ctx context.Context, act Act, force bool) (*api.Object, e
 	marked := act.Config.DeepCopy()
 	mark(marked, string(a.options.Key))
 	o, err := a.send(ctx, act.Ref, marked)
-	taken := conflicts(act.Ref, err)
+	taken := conflicts(act.Ref, act.Live, err)
 	if len(taken) == 0 {
 		return o, err
 	}

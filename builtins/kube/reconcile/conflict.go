@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,18 +20,23 @@ import (
 type Taken struct {
 	Ref     api.Ref
 	Field   string // such as .spec.replicas
-	Manager string // with its subresource and the time of its last write, as the server says them
+	Manager string // with its subresource, as the server says them
+	Last    string // when that manager last wrote something of the object; "" where nothing tells
 }
 
 // Error implements error.
 func (t *Taken) Error() string {
-	return fmt.Sprintf("%s: %s belongs to %s", t.Ref, t.Field, t.Manager)
+	text := t.Field + " belongs to " + t.Manager
+	if t.Last != "" {
+		text += ", last written at " + t.Last
+	}
+	return text
 }
 
 var managerOf = regexp.MustCompile(`^conflict with "([^"]*)"(.*)$`)
 
-// conflicts are the fields that a refused apply has named.
-func conflicts(r api.Ref, err error) (out []*Taken) {
+// conflicts are the fields that a refused apply has named, of an object as it was seen before.
+func conflicts(r api.Ref, live *api.Object, err error) (out []*Taken) {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil {
 		return nil
@@ -39,13 +45,30 @@ func conflicts(r api.Ref, err error) (out []*Taken) {
 		if c.Type != metav1.CauseTypeFieldManagerConflict {
 			continue
 		}
-		who := strings.TrimPrefix(c.Message, "conflict with ")
+		who, last := strings.TrimPrefix(c.Message, "conflict with "), ""
 		if m := managerOf.FindStringSubmatch(c.Message); m != nil {
-			who = m[1] + m[2]
+			who, last = m[1]+m[2], lastWrite(live, m[1])
 		}
-		out = append(out, &Taken{Ref: r, Field: c.Field, Manager: strings.TrimSpace(who)})
+		out = append(out, &Taken{Ref: r, Field: c.Field, Manager: strings.TrimSpace(who), Last: last})
 	}
 	return out
+}
+
+// lastWrite is when a manager last changed what it owns of an object: servers say it there, and not of a conflict.
+func lastWrite(live *api.Object, manager string) string {
+	var last metav1.Time
+	if live == nil {
+		return ""
+	}
+	for _, f := range live.GetManagedFields() {
+		if f.Manager == manager && f.Time != nil && last.Before(f.Time) {
+			last = *f.Time
+		}
+	}
+	if last.IsZero() {
+		return ""
+	}
+	return last.UTC().Format(time.RFC3339)
 }
 
 // controllers are managers that work for the cluster by themselves, not for a person.

@@ -52,7 +52,7 @@ func (a Act) foresee(ctx context.Context, c *api.Conn, o Options) (lines []strin
 		return []string{fmt.Sprintf("+ %s: its namespace or kind comes with it, so the server has not checked it", a.Ref)}, nil, nil
 	}
 	then, err := c.Apply(ctx, a.Config, api.Applying{DryRun: true})
-	if taken := conflicts(a.Ref, err); len(taken) > 0 {
+	if taken := conflicts(a.Ref, a.Live, err); len(taken) > 0 {
 		r := sorted(taken, a.auto, o.Take)
 		if a.Kind == Adopt {
 			r.others = slices.DeleteFunc(r.others, (*Taken).migrates)
@@ -61,7 +61,8 @@ func (a Act) foresee(ctx context.Context, c *api.Conn, o Options) (lines []strin
 			lines = append(lines, fmt.Sprintf("note: %s: %s is left to %s", a.Ref, t.Field, t.Manager))
 		}
 		if len(r.others) > 0 && !o.Take {
-			return append(lines, "! "+refusal(r.others).Error()), refusal(r.others), nil
+			bad := fmt.Errorf("cannot apply %s: %w", a.Ref, refusal(r.others))
+			return append(lines, "! "+bad.Error()), bad, nil
 		}
 		var config *api.Object
 		if config, err = without(a.Config, r.left); err == nil {

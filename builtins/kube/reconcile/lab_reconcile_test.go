@@ -153,7 +153,7 @@ func TestLabOwners(t *testing.T) {
 	w.mustApply(w.objects(v(shop, "1")), Options{})
 	w.kubectl("set", "env", "deployment/web", "A=mine")
 	_, _, p, err := w.apply(t.Context(), w.objects(v(shop, "2")), Options{})
-	if err == nil || !strings.Contains(err.Error(), "belongs to kubectl-set") || op.HintOf(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "cannot apply deployment/web: .spec.template.spec.containers[name=\"app\"].env[name=\"A\"].value belongs to kubectl-set using apps/v1, last written at 20") || op.HintOf(err) == "" {
 		t.Errorf("%v; %s", err, strings.Join(p.Lines(), "\n"))
 	}
 	snap, key, _ := w.mustApply(w.objects(v(shop, "2")), Options{Take: true})

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -148,8 +150,8 @@ func TestSorted(t *testing.T) {
 		auto, take bool
 		want       string
 	}{
-		{"kubectl-edit using apps/v1 at 12:00", false, false, "others"},
-		{"kubectl-edit using apps/v1 at 12:00", false, true, "others"},
+		{"kubectl-edit using apps/v1", false, false, "others"},
+		{"kubectl-edit using apps/v1", false, true, "others"},
 		{"helm", false, false, "others"},
 		{"cert-manager-cainjector", false, false, "left"},
 		{"some-operator using v1", false, true, "left"},
@@ -164,6 +166,24 @@ func TestSorted(t *testing.T) {
 		got := map[bool]string{len(r.left) > 0: "left", len(r.own) > 0: "own", len(r.others) > 0: "others"}[true]
 		if got != c.want {
 			t.Errorf("%q (auto %v, take %v): %s, want %s", c.manager, c.auto, c.take, got, c.want)
+		}
+	}
+}
+
+// TestConflicts: a field in the way is told with whose it is, and when that manager has last written.
+func TestConflicts(t *testing.T) {
+	live := object(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, managedFields: [
+  {manager: runner, operation: Apply, time: "2026-01-26T14:00:00Z"}, {manager: kubectl-set, operation: Update, time: "2026-01-26T12:00:00Z"},
+  {manager: kubectl-set, operation: Update, subresource: scale, time: "2026-01-26T13:00:00Z"}, {manager: kubectl-edit, operation: Update}]}}`)
+	for message, want := range map[string]string{
+		`conflict with "kubectl-set" using apps/v1`:    ".spec.x belongs to kubectl-set using apps/v1, last written at 2026-01-26T13:00:00Z",
+		`conflict with "kubectl-edit" using apps/v1`:   ".spec.x belongs to kubectl-edit using apps/v1",
+		`conflict with "helm"`:                         ".spec.x belongs to helm",
+		`conflict with "a b" with subresource "scale"`: `.spec.x belongs to a b with subresource "scale"`,
+	} {
+		refused := apierrors.NewApplyConflict([]metav1.StatusCause{{Type: metav1.CauseTypeFieldManagerConflict, Message: message, Field: ".spec.x"}}, "conflict")
+		if got := conflicts(api.RefOf(live), live, refused); len(got) != 1 || got[0].Error() != want {
+			t.Errorf("%s: %v, want %s", message, got, want)
 		}
 	}
 }

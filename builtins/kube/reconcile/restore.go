@@ -225,7 +225,7 @@ func (r *restoring) reapply(ctx context.Context, b Before, live *api.Object) err
 	}
 	config := b.config()
 	o, err := r.conn.Apply(ctx, config, api.Applying{})
-	if taken := conflicts(b.Ref, err); len(taken) > 0 {
+	if taken := conflicts(b.Ref, live, err); len(taken) > 0 {
 		_, auto := r.seen.Scaled[keyOf(b.Ref)]
 		rivals := sorted(taken, auto, false)
 		if t := rivals.others; len(t) > 0 {
