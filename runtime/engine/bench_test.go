@@ -36,7 +36,7 @@ func BenchmarkChange(b *testing.B) {
 		Catchable: func(error) bool { return true },
 	})
 	end := r.Main(b.Context(), func(ctx context.Context) error {
-		if err := r.Lease(ctx, "", nil, "", ""); err != nil {
+		if _, err := r.Lease(ctx, "", nil, "", ""); err != nil {
 			return err
 		}
 		n := 0

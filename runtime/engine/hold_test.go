@@ -25,7 +25,8 @@ func (g *rig) holds(h journal.Hold) {
 
 // forced is a step that takes the lease with a reason.
 func forced(ctx context.Context, r *Run) error {
-	return r.Lease(ctx, "production", nil, "the database is fine", "")
+	_, err := r.Lease(ctx, "production", nil, "the database is fine", "")
+	return err
 }
 
 func ago(d time.Duration) time.Time { return time.Now().UTC().Add(-d) }
@@ -37,7 +38,7 @@ func TestAHoldRefusesBeforeAnyChange(t *testing.T) {
 			g.holds(journal.Hold{Who: "ana", Why: "database migration", Since: ago(time.Second), Until: until})
 			var failed error
 			f := g.script(func(ctx context.Context, r *Run) error {
-				failed = r.Lease(ctx, "production", nil, "", "")
+				_, failed = r.Lease(ctx, "production", nil, "", "")
 				return failed
 			}, Set{Name: "a", Value: "1"})
 			g.want(f, ExitRefused, values{"a": ""})
@@ -127,7 +128,7 @@ func TestAPlanSaysThatARunWouldBeRefused(t *testing.T) {
 	p := NewPlan(g.run().Config)
 	for force, want := range map[string]int{"": 1, "the database is fine": 0} {
 		g.facts = nil
-		if err := p.Lease(t.Context(), "production", nil, force, ""); err != nil {
+		if _, err := p.Lease(t.Context(), "production", nil, force, ""); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Count(g.story(), "is held by ana"); got != want {

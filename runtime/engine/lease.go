@@ -26,35 +26,37 @@ const readLogs = 8
 
 // Lease takes the lease of an environment's target, takes back what a dead run left there, and opens this run's undo
 // log. Asked again for a target that it has, it does nothing. A target on hold is refused, unless force says why not.
-func (r *Run) Lease(ctx context.Context, name string, target any, force, at string) error {
+// It gives the runs that were taken back, the newest first.
+func (r *Run) Lease(ctx context.Context, name string, target any, force, at string) ([]op.Dead, error) {
 	id, home, err := r.Home(target)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.mu.Lock()
 	mine := r.held[id] != nil
 	r.mu.Unlock()
 	if mine {
-		return nil
+		return nil, nil
 	}
 	l, err := home.Take(ctx, r.owner(), r.queue(id))
 	if errors.Is(err, fs.ErrPermission) {
 		err = op.Hint(err, "run it as a user who may write there; \"runner setup %s\" once, as root, lets those deploy who shall", cmp.Or(name, "ENVIRONMENT"))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	held := &lease{Lease: l, home: home, target: id}
-	if err := r.enter(ctx, held, name, force, at); err != nil {
+	dead, err := r.enter(ctx, held, name, force, at)
+	if err != nil {
 		if held.log != nil {
 			held.log.Close()
 		}
-		return errors.Join(err, l.Release())
+		return nil, errors.Join(err, l.Release())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held[id] = held
-	return nil
+	return dead, nil
 }
 
 func (r *Run) owner() journal.Owner {
@@ -76,38 +78,39 @@ func (r *Run) queue(target string) func(journal.Owner, int) {
 	}
 }
 
-func (r *Run) enter(ctx context.Context, l *lease, name, force, at string) error {
+func (r *Run) enter(ctx context.Context, l *lease, name, force, at string) ([]op.Dead, error) {
 	states, err := logsOf(ctx, l.home)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	turn := int64(1)
 	for _, s := range states {
 		turn = max(turn, s.Turn+1)
 	}
-	if err := r.recoverAll(ctx, l, states); err != nil {
-		return err
+	dead, err := r.recoverAll(ctx, l, states)
+	if err != nil {
+		return nil, err
 	}
 	passed, err := r.unheld(ctx, l, cmp.Or(name, l.target), force)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.forget(ctx, l, states); err != nil {
-		return err
+		return nil, err
 	}
 	l.log, err = l.Open(ctx, r.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// The run's own start stands in each of its undo logs, so that one of them tells who it was.
 	start := event.Record{Time: r.begun.UTC(), Run: r.ID, Fact: r.Started}
 	if err := l.log.Append(ctx, start, false); err != nil {
-		return fmt.Errorf("cannot open the undo log of %s: %w", l.target, err)
+		return nil, fmt.Errorf("cannot open the undo log of %s: %w", l.target, err)
 	}
 	if err := r.emit(event.LeaseTaken{Target: l.target, Turn: turn, At: at}, true, l); err != nil {
-		return fmt.Errorf("cannot open the undo log of %s: %w", l.target, err)
+		return nil, fmt.Errorf("cannot open the undo log of %s: %w", l.target, err)
 	}
-	return r.passes(l, passed)
+	return dead, r.passes(l, passed)
 }
 
 // logsOf folds the undo logs of a target, in the order in which their runs held the lease.
@@ -148,16 +151,17 @@ func (r *Run) forget(ctx context.Context, l *lease, states []journal.State) erro
 	return nil
 }
 
-// recoverAll takes back the unfinished runs of a target, newest first.
-func (r *Run) recoverAll(ctx context.Context, l *lease, states []journal.State) error {
-	for _, dead := range slices.Backward(states) {
-		if dead.Unfinished() {
-			if err := r.recover(ctx, l, dead, false); err != nil {
-				return err
+// recoverAll takes back the unfinished runs of a target, newest first, and gives them.
+func (r *Run) recoverAll(ctx context.Context, l *lease, states []journal.State) (dead []op.Dead, err error) {
+	for _, s := range slices.Backward(states) {
+		if s.Unfinished() {
+			dead = append(dead, deadRun(s))
+			if err := r.recover(ctx, l, s, false); err != nil {
+				return dead, err
 			}
 		}
 	}
-	return nil
+	return dead, nil
 }
 
 // recover takes one run back, into its own undo log: it ends the run's children, then undoes what is not committed.
@@ -174,7 +178,7 @@ func (r *Run) recover(ctx context.Context, l *lease, dead journal.State, asked b
 		r.emit(f, false)
 		return err
 	}
-	what := fmt.Sprintf("%s by %s on %s at %s", dead.Started.Script, dead.Started.User, dead.Started.Host, dead.Since.Format(time.RFC3339))
+	what := fmt.Sprintf("%s by %s", dead.Started.Script, startedBy(dead))
 	if err := both(event.RecoveryStarted{Dead: dead.Run, Target: l.target, What: what}, journal.Change{}); err != nil {
 		return fmt.Errorf("cannot recover run %s: %w", dead.Run, err)
 	}

@@ -116,15 +116,20 @@ func (p *Plan) Held(ctx context.Context, _ string, target any) (*op.Held, error)
 	return nil, nil
 }
 
+// Unfinished gives the runs that have not ended, as a run does.
+func (p *Plan) Unfinished(ctx context.Context, target any) ([]op.Dead, error) {
+	return unfinished(ctx, p.Config, target)
+}
+
 // Lease takes nothing; it says what taking the lease would meet.
-func (p *Plan) Lease(ctx context.Context, name string, target any, force, _ string) error {
+func (p *Plan) Lease(ctx context.Context, name string, target any, force, _ string) ([]op.Dead, error) {
 	id, home, err := p.Home(target)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	states, err := logsOf(ctx, home)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, s := range states {
 		if s.Unfinished() {
@@ -135,7 +140,7 @@ func (p *Plan) Lease(ctx context.Context, name string, target any, force, _ stri
 	if text := heldText(p.Config, cmp.Or(name, id), h, err); text != "" && force == "" {
 		p.emit(event.Noted{Text: text + "; a run, unlike this plan, is refused"})
 	}
-	return nil
+	return nil, nil
 }
 
 // Commit does nothing.

@@ -262,7 +262,7 @@ func (g *rig) steps(ctx context.Context, r *Run, branch string, steps ...any) er
 			err = g.parallel(ctx, r, branch, s)
 		case string:
 			err = map[string]func() error{
-				"lease":  func() error { return r.Lease(ctx, "production", nil, "", "deploy.star:3:5") },
+				"lease":  func() error { _, err := r.Lease(ctx, "production", nil, "", "deploy.star:3:5"); return err },
 				"commit": func() error { return r.Commit(ctx, "done", "", branch) },
 			}[s]()
 		default:

@@ -154,6 +154,8 @@ func (c *checker) core(name string, a arguments) {
 		bind = bindTo[Recover](c.kinds)
 	case "lease":
 		bind = bindTo[Lease](c.kinds)
+	case "unfinished":
+		bind = bindTo[Unfinished](c.kinds)
 	case "held":
 		bind = bindTo[Held](c.kinds)
 	case "commit":

@@ -30,7 +30,7 @@ type (
 	}
 	// Lease is lease(environment, force = "").
 	Lease struct {
-		_           op.Doc `doc:"Takes the lease of an environment's target, after recovering a run that died there. No other run changes the target until this one ends."`
+		_           op.Doc `doc:"Takes the lease of an environment's target, after recovering a run that died there. No other run changes the target until this one ends. It gives the runs that were recovered, the newest first; none in a plan."`
 		Environment any    `json:"environment" doc:"A value of environments.star."`
 		Force       string `json:"force,omitempty" doc:"Why to go on although somebody holds the target (runner hold); recorded. Left out, the run is refused."`
 	}
@@ -73,7 +73,7 @@ type (
 // Core is the builtins that belong to no family, for the reference.
 func Core() builtin.Family {
 	return builtin.NewFamily("script", "What scripts say about the run itself; none of it has a prefix. Beside it stand json, math, time (whose now is the start of the run), struct, and run, with id, script and args.",
-		builtin.Global(Stage{}), builtin.Global(Recover{}), builtin.Global(Lease{}), heldPage(), builtin.Global(Commit{}), builtin.Global(Confirm{}), builtin.Global(OnUndo{}),
+		builtin.Global(Stage{}), builtin.Global(Recover{}), leasePage(), heldPage(), unfinishedPage(), builtin.Global(Commit{}), builtin.Global(Confirm{}), builtin.Global(OnUndo{}),
 		builtin.Global(Attempt{}), builtin.Global(Parallel{}), builtin.Global(Print{}), builtin.Global(Fail{}), builtin.Global(Refuse{}))
 }
 
@@ -112,16 +112,6 @@ func (c *core) commit(t *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 func (c *core) confirm(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	return act(c, t, b, args, kwargs, func(f *flow, p Confirm, at string) error {
 		return f.run.Confirm(f.ctx, p.Question, at)
-	})
-}
-
-func (c *core) lease(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	name, target, err := c.target(args, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	return act(c, t, b, args, kwargs, func(f *flow, p Lease, at string) error {
-		return f.run.Lease(f.ctx, name, target, p.Force, at)
 	})
 }
 

@@ -222,9 +222,14 @@ func (r *fakeRun) Perform(ctx context.Context, b op.Bound) (any, error) {
 
 func (r *fakeRun) Stage(name, at string) { r.note("%s stage %s", at, name) }
 func (r *fakeRun) Print(text, at string) { r.note("%s print %s", at, text) }
-func (r *fakeRun) Lease(_ context.Context, name string, target any, force, at string) error {
+func (r *fakeRun) Lease(_ context.Context, name string, target any, force, at string) ([]op.Dead, error) {
 	r.note("%s lease %s %v (%s)", at, name, target, force)
-	return nil
+	return nil, nil
+}
+
+func (r *fakeRun) Unfinished(_ context.Context, target any) ([]op.Dead, error) {
+	r.note("unfinished %v", target)
+	return nil, nil
 }
 
 func (r *fakeRun) Held(_ context.Context, name string, target any) (*op.Held, error) {

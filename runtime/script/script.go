@@ -25,8 +25,11 @@ type Run interface {
 	Recover(ctx context.Context, target any) error
 	// Held says who holds an environment's target, nil where nobody does.
 	Held(ctx context.Context, name string, target any) (*op.Held, error)
-	// Lease takes the lease of an environment's target; force is why a hold on it does not count, "" where it does.
-	Lease(ctx context.Context, name string, target any, force, at string) error
+	// Unfinished gives the runs on an environment's target that have not ended.
+	Unfinished(ctx context.Context, target any) ([]op.Dead, error)
+	// Lease takes the lease of an environment's target, and gives the dead runs that were taken back; force is why a hold
+	// on it does not count, "" where it does.
+	Lease(ctx context.Context, name string, target any, force, at string) ([]op.Dead, error)
 	Commit(ctx context.Context, message, at, branch string) error
 	// OnUndo has o performed last when the run is taken back.
 	OnUndo(ctx context.Context, o op.Bound) error

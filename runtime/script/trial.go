@@ -56,7 +56,8 @@ const (
 
 // Staging is how a run in a trial is started.
 type Staging struct {
-	Name        string // of the script or the function
+	Name        string   // of the script or the function
+	Args        []string // of the script, as a command line has them
 	Environment string
 	Yes, NoUndo bool
 	Deadline    op.Duration

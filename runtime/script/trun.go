@@ -19,7 +19,7 @@ func (t *testValue) run(th *starlark.Thread, p TestRun, args starlark.Tuple, kwa
 	if err != nil {
 		return nil, err
 	}
-	return t.perform(th, Staging{Name: m.name, Environment: m.environment, Yes: p.Yes, NoUndo: p.NoUndo, Deadline: p.Deadline}, m.main, nil, m.kwargs)
+	return t.perform(th, Staging{Name: m.name, Args: m.words(), Environment: m.environment, Yes: p.Yes, NoUndo: p.NoUndo, Deadline: p.Deadline}, m.main, nil, m.kwargs)
 }
 
 func (t *testValue) callFn(th *starlark.Thread, p TestCall, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -73,7 +73,7 @@ func (t *testValue) killEverywhere(th *starlark.Thread, p TestKillEverywhere, _ 
 		return nil, err
 	}
 	f := flowOf(th)
-	s := Staging{Name: m.name, Environment: m.environment, Yes: p.Yes}
+	s := Staging{Name: m.name, Args: m.words(), Environment: m.environment, Yes: p.Yes}
 	_, main := t.started(&s, m.main, nil, m.kwargs)
 	f.outside(func() { err = t.trial.KillEverywhere(f.ctx, s, p.Allow, main) })
 	return starlark.None, err
@@ -119,6 +119,26 @@ func (t *testValue) mainOf(th *starlark.Thread, name string, kwargs []starlark.T
 		}
 	}
 	return m, nil
+}
+
+// words are the arguments as a command line has them.
+func (m calledMain) words() []string {
+	var out []string
+	if m.environment != "" {
+		out = append(out, m.environment)
+	}
+	for _, kv := range m.kwargs {
+		name := string(kv[0].(starlark.String))
+		flag := "--" + strings.ReplaceAll(name, "_", "-")
+		switch {
+		case name == "environment" || kv[1] == starlark.False:
+		case kv[1] == starlark.True:
+			out = append(out, flag)
+		default:
+			out = append(out, flag, builtin.Print(kv[1]))
+		}
+	}
+	return out
 }
 
 // argument checks one argument of main, and puts the environment in the place of its name.

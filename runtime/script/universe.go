@@ -24,7 +24,7 @@ func universe(s *Script, kinds *builtin.Kinds) starlark.StringDict {
 	maps.Copy(u, calls.Predeclared(s.options.Families))
 	core := &core{kinds}
 	for name, f := range map[string]builtinFunc{
-		"stage": core.stage, "recover": core.recover, "lease": core.lease, "held": core.held, "commit": core.commit, "confirm": core.confirm,
+		"stage": core.stage, "recover": core.recover, "lease": core.lease, "held": core.held, "unfinished": core.unfinished, "commit": core.commit, "confirm": core.confirm,
 		"on_undo": core.onUndo, "attempt": core.attempt, "parallel": core.parallel,
 		"print": core.print, "fail": fail, "refuse": refuse, "known": isKnown, "struct": builtin.MakeStruct,
 		"str": str, "repr": repr, "int": toInt,

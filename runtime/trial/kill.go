@@ -108,7 +108,7 @@ func (w *world) recover(ctx context.Context, dead *running, s script.Staging) er
 	r := w.start(s)
 	end := r.perform(ctx, s, func(ctx context.Context, _ script.Run) error {
 		for _, l := range dead.targets {
-			if err := r.Lease(ctx, l.name, l.target, "", ""); err != nil {
+			if _, err := r.Lease(ctx, l.name, l.target, "", ""); err != nil {
 				return err
 			}
 		}

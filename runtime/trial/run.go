@@ -44,7 +44,7 @@ func (w *world) start(s script.Staging) *running {
 		ID:       fmt.Sprintf("trial-%d", len(w.runs)),
 		Host:     &host.Host{Clock: w.clock, Secrets: &secret.Vault{Scrubber: &secret.Scrubber{}}},
 		Registry: w.registry,
-		Started:  event.RunStarted{Command: "run", Script: s.Name, Environment: s.Environment, Host: "nowhere", User: "a test"},
+		Started:  event.RunStarted{Command: "run", Script: s.Name, Args: s.Args, Environment: s.Environment, Host: "nowhere", User: "a test"},
 		Sinks:    []event.Sink{r},
 		Home:     w.homeOf,
 		Owner:    journal.Owner{User: "a test", Host: "nowhere", Script: s.Name},
@@ -128,7 +128,7 @@ func (r *running) Perform(ctx context.Context, b op.Bound) (any, error) {
 }
 
 // Lease implements script.Run, and remembers the target for a recovery.
-func (r *running) Lease(ctx context.Context, name string, target any, force, at string) error {
+func (r *running) Lease(ctx context.Context, name string, target any, force, at string) ([]op.Dead, error) {
 	r.world.mu.Lock()
 	r.targets = append(r.targets, leased{name, target})
 	r.world.mu.Unlock()
