@@ -13,7 +13,7 @@ say "$(go version)"
 missing=
 for pair in git:git gcc:gcc curl:curl bash:bash zsh:zsh fish:fish zstd:zstd visudo:sudo \
 	erl:erlang-base rebar3:rebar3 dockerd:docker.io iptables:iptables debootstrap:debootstrap \
-	containerd:containerd runc:runc nft:nftables ip:iproute2 mkfs.btrfs:btrfs-progs; do
+	containerd:containerd runc:runc ip:iproute2 mkfs.btrfs:btrfs-progs; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # What the Erlang application is built and tested with, and what a kubelet's pods have networks by; a package has no

@@ -91,6 +91,7 @@ func TestLabNodeServes(t *testing.T) {
 	if s := n.Kubectl(t, "exec", "-n", ns, "deploy/web", "--", "/app", "-check", "http://127.0.0.1:8080/version"); s != "1.2.0\n" {
 		t.Errorf("a command in it says %q", s)
 	}
+	n.Kubectl(t, "rollout", "status", "-n", ns, "deploy/web", "--timeout=60s")
 	traffic := n.Traffic(t, url)
 	time.Sleep(time.Second)
 	if got := traffic(); len(got.Failed) > 0 || got.Answers["1.2.0"] != got.Asked || got.Asked < 150 {

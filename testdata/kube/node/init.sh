@@ -129,7 +129,7 @@ start kubelet "$LABKUBE" kubelet --config "$dir/kubelet.yaml" --kubeconfig "$dir
 cat >"$dir/kube-proxy.yaml" <<END
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
-mode: nftables
+mode: iptables
 clientConnection: {kubeconfig: $dir/kube-proxy.kubeconfig}
 clusterCIDR: 10.244.0.0/16
 hostnameOverride: node1
@@ -138,7 +138,13 @@ metricsBindAddress: 127.0.0.1:10249
 oomScoreAdj: 0
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 END
-start kube-proxy "$LABKUBE" kube-proxy --config "$dir/kube-proxy.yaml"
+# The old tables are swapped whole. With nftables a packet on its way while rules are changed may find no rule, and be
+# refused though an endpoint is ready: one request was, of some hundred thousand.
+mkdir "$dir/xtables"
+for name in iptables ip6tables; do
+	for does in "" -save -restore; do ln -s "$(command -v "$name-legacy$does")" "$dir/xtables/$name$does"; done
+done
+PATH=$dir/xtables:$PATH start kube-proxy "$LABKUBE" kube-proxy --config "$dir/kube-proxy.yaml"
 touch "$dir/ready"
 while :; do
 	sleep 3600 &

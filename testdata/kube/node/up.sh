@@ -5,7 +5,7 @@
 set -euo pipefail
 dir=$1 owner=$2
 PATH=$PATH:/usr/sbin:/sbin
-for name in containerd ctr curl ip nft runc; do
+for name in containerd ctr curl ip iptables-legacy runc; do
 	command -v "$name" >/dev/null || { echo "this machine lacks $name: make setup installs it"; exit 1; }
 done
 [[ -x /usr/lib/cni/bridge ]] || { echo 'this machine lacks containernetworking-plugins: make setup installs them'; exit 1; }
