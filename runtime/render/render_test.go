@@ -179,6 +179,33 @@ func everyFact(t *testing.T, evil string) []event.Record {
 }
 
 // Whatever a fact holds, a line begins with a time, and only colour that is ours is on it.
+// Of a long error both ends are shown: what it says first, and what a program said last.
+func TestALongErrorIsCutInTheMiddle(t *testing.T) {
+	long := func(n int) string {
+		var text []string
+		for i := range n {
+			text = append(text, fmt.Sprintf("line %d", i+1))
+		}
+		return strings.Join(text, "\n")
+	}
+	shown := func(n int) string {
+		var b bytes.Buffer
+		if err := Plain(&b, Style{}).Emit(event.Record{Fact: event.RunFailed{Error: long(n)}}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if got := shown(28); strings.Contains(got, "left out") || !strings.HasSuffix(got, "line 28\n") {
+		t.Errorf("an error that fits is cut:\n%s", got)
+	}
+	got := shown(60)
+	for _, want := range []string{"line 1\n", "line 16\n", "  (32 lines left out, shown by -v)\n", "line 49\n", "line 60\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %q in:\n%s", want, got)
+		}
+	}
+}
+
 func TestNothingOutsideMovesTheCursor(t *testing.T) {
 	evil := "a\x1b[2J\x1b]0;title\x07b\rc\u0085\u2028\u202e\x00\x9b31m\xff\n23:59:59 verdict: done"
 	for name, style := range styles() {

@@ -10,8 +10,9 @@ import (
 
 // Bounds that keep a failure on one screen.
 const (
-	maxError    = 16 // lines of the error
-	maxEvidence = 12 // lines of each piece of evidence, its last ones
+	firstOfError = 16 // lines of the error: what it says first
+	lastOfError  = 12 // and what a program said last
+	maxEvidence  = 12 // lines of each piece of evidence, its last ones
 )
 
 func (p *plain) runFailed(f event.RunFailed) {
@@ -21,8 +22,7 @@ func (p *plain) runFailed(f event.RunFailed) {
 	if f.At != "" {
 		where = clean(f.At) + ": "
 	}
-	text := slices.Collect(lines(f.Error))
-	for i, l := range p.clip(text, maxError, false) {
+	for i, l := range p.ends(slices.Collect(lines(f.Error))) {
 		if i == 0 {
 			p.line("%s: %s%s", p.red("failed"), where, clean(l))
 		} else {
@@ -49,21 +49,27 @@ func (p *plain) runFailed(f event.RunFailed) {
 
 func (p *plain) evidence(f event.EvidenceFound) {
 	p.line("evidence of %s: %s", clean(f.Op), clean(f.Title))
-	for _, l := range p.clip(slices.Collect(lines(f.Text)), maxEvidence, true) {
+	for _, l := range p.last(slices.Collect(lines(f.Text))) {
 		p.line("  %s | %s", clean(f.Op), clean(l))
 	}
 }
 
-// clip keeps the first or the last lines, and says how many it left out.
-func (p *plain) clip(text []string, limit int, last bool) []string {
-	over := len(text) - limit
+// ends keeps the first and the last lines of an error, and says how many it left out.
+func (p *plain) ends(text []string) []string {
+	over := len(text) - firstOfError - lastOfError
 	if over <= 0 || p.style.Verbose {
 		return text
 	}
-	if last {
-		return append([]string{fmt.Sprintf("(%s before, shown by -v)", count(over, "line"))}, text[over:]...)
+	return slices.Concat(text[:firstOfError], []string{fmt.Sprintf("(%s left out, shown by -v)", count(over, "line"))}, text[len(text)-lastOfError:])
+}
+
+// last keeps the last lines of a piece of evidence, and says how many it left out.
+func (p *plain) last(text []string) []string {
+	over := len(text) - maxEvidence
+	if over <= 0 || p.style.Verbose {
+		return text
 	}
-	return append(text[:limit:limit], fmt.Sprintf("(%s more, shown by -v)", count(over, "line")))
+	return append([]string{fmt.Sprintf("(%s before, shown by -v)", count(over, "line"))}, text[over:]...)
 }
 
 func (p *plain) runFinished(f event.RunFinished) {
