@@ -161,7 +161,7 @@ func fullBeforeTheSwitch(t *testing.T, inodes bool) {
 		says               []string
 	}{
 		{"before the undo log is opened", "production", func(fill func()) func(*host.Host) *host.Host { fill(); return nil }, 1,
-			[]string{"cannot open the log " + s.root(".runner", "runs"), full, "nothing is changed"}},
+			[]string{"cannot open the log " + s.root(".runner", "runs"), full, "nothing is changed", "hint: free space on the disk that it names"}},
 		{"within the install", "production", func(fill func()) func(*host.Host) *host.Host { return meets("releases/.new-", fill) }, 1,
 			[]string{"cannot install mcpd into " + s.root(), full, "nothing is changed"}},
 		{"when the release gets its number", "production", func(fill func()) func(*host.Host) *host.Host { return meets(".sequence.new", fill) }, 1,

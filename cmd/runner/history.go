@@ -16,6 +16,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/project"
 	"github.com/erlmcp/runner/runtime/event"
+	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/journal"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/script"
@@ -51,7 +52,7 @@ func (p *program) listRuns(f flags, args []string) (int, error) {
 	}
 	if f.Output == "json" {
 		for _, s := range states {
-			b, err := json.Marshal(summarise(s))
+			b, err := json.Marshal(p.summarise(s))
 			if err != nil {
 				return 0, err
 			}
@@ -61,7 +62,7 @@ func (p *program) listRuns(f flags, args []string) (int, error) {
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
 	for _, s := range states {
-		r := summarise(s)
+		r := p.summarise(s)
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Run, r.Since.Format(time.RFC3339), r.Script, r.Environment, r.State)
 	}
 	return 0, w.Flush()
@@ -97,14 +98,24 @@ func (p *program) runStates(f flags, args []string) ([]journal.State, error) {
 	return states, err
 }
 
+// foldAll reads the states of runs. In journals, unlike in undo logs, that a run was recovered stands in a later one's.
 func foldAll(runs []string, read func(string) ([]event.Record, error), err error) ([]journal.State, error) {
 	var out []journal.State
+	recovered := map[string]bool{}
 	for _, run := range runs {
 		records, readErr := read(run)
 		err = errors.Join(err, readErr)
 		s := journal.Fold(records)
 		s.Run = run
 		out = append(out, s)
+		for _, r := range records {
+			if f, ok := r.Fact.(event.RecoveryFinished); ok && f.Complete {
+				recovered[f.Dead] = true
+			}
+		}
+	}
+	for i := range out {
+		out[i].Recovered = out[i].Recovered || recovered[out[i].Run]
 	}
 	return out, err
 }
@@ -118,7 +129,7 @@ type run struct {
 	State       string    `json:"state"`
 }
 
-func summarise(s journal.State) run {
+func (p *program) summarise(s journal.State) run {
 	r := run{Run: s.Run, Since: s.Since, State: "never started"}
 	if s.Started == nil {
 		return r
@@ -131,8 +142,12 @@ func summarise(s journal.State) run {
 		r.State = "recovered by a later run"
 	case s.Finished != nil:
 		r.State = fmt.Sprintf("exit %d", s.Finished.Exit)
+	case s.Started.Host != p.owner("").Host || !host.Gone(s.Started.PID):
+		r.State = "unfinished: still running, or killed"
+	case len(s.Open()) == 0:
+		r.State = "killed, with nothing to take back"
 	default:
-		r.State = "unfinished: killed, or still running"
+		r.State = "unfinished, killed: the next run takes it back"
 	}
 	return r
 }

@@ -61,6 +61,7 @@ func TestFiftyAtOnceOfWhichOneRuns(t *testing.T) {
 		case l := <-ended:
 			l.exits(17)
 			l.says("verdict: stopped in ")
+			l.says("hint: with --wait it waits for its turn")
 		case <-time.After(patience):
 			t.Fatal("more than one holds, or waits")
 		}

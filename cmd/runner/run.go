@@ -4,17 +4,20 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 
 	"github.com/erlmcp/runner/runtime/engine"
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/journal"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/script"
 )
@@ -72,6 +75,12 @@ func (p *program) perform(cfg engine.Config, f flags, env any, main func(context
 	}
 	sig := &signals{cancel: cancel, abandon: make(chan struct{}), terminal: term.IsTerminal(int(p.stdin.Fd())), now: p.now}
 	cfg.Abandon, cfg.Sinks = sig.abandon, append(cfg.Sinks, sig)
+	explain := cfg.Explain
+	cfg.Explain = func(err error) event.RunFailed {
+		failed := explain(err)
+		failed.Hint = cmp.Or(failed.Hint, f.wayOut(err))
+		return failed
+	}
 	told := p.messenger(env, cfg.Host, cfg.Started)
 	if told != nil {
 		cfg.Sinks = append(cfg.Sinks, told)
@@ -122,6 +131,18 @@ func faultOf(err error) string {
 	var f *op.Fault
 	if errors.As(err, &f) {
 		return f.ID
+	}
+	return ""
+}
+
+// wayOut is what helps against an error that may come from anywhere, "" where nothing is known to.
+func (f flags) wayOut(err error) string {
+	var held *journal.Held
+	switch {
+	case errors.As(err, &held) && !f.Wait:
+		return "with --wait it waits for its turn"
+	case errors.Is(err, syscall.ENOSPC):
+		return "free space on the disk that it names"
 	}
 	return ""
 }
