@@ -130,6 +130,17 @@ spec: {size: 1}
 	s.wants("1.1")
 }
 
+// TestLabKubePlanOfWhatFails: a plan that knows of a failure is none, and says what to do.
+func TestLabKubePlanOfWhatFails(t *testing.T) {
+	t.Parallel()
+	s := newKubeSite(t)
+	s.runs(0, s.deploy("1.0")...)
+	plan := append([]string{"plan"}, s.deploy("1.1")...)
+	s.write("k8s/app.yaml", strings.ReplaceAll(s.read("k8s/app.yaml"), "{app: web}", "{app: site}"))
+	s.runs(1, plan...)
+	s.says("! cannot change deployment/web: spec.selector: ", "field is immutable; it must be made anew: kube.apply(..., replace = True)", "a run would fail by what is behind !")
+}
+
 // TestLabKube500: five hundred objects come, are found as they should be, and are put back.
 func TestLabKube500(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,8 @@ func (p *program) planScript(f flags, args []string) (int, error) {
 	switch {
 	case err != nil:
 		return plan.PlanExit(err), nil
+	case end.Refused > 0:
+		return engine.ExitFailed, nil
 	case o.flags.ExitCode && (end.Changes > 0 || end.KnownTo != ""):
 		return engine.ExitChanges, nil
 	}

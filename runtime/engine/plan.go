@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/erlmcp/runner/runtime/event"
@@ -21,6 +22,7 @@ type Plan struct {
 	made    string // the first Make that was left out: reads of anything but what serves are unknown behind it
 	changed string // the first Change, Final or wait that was left out: every read is unknown behind it
 	changes int
+	refused int // lines that say what a run would fail by
 }
 
 // NewPlan makes a rehearsal. Its Config needs no Journal, and takes no lease.
@@ -73,12 +75,17 @@ func (p *Plan) foresee(ctx context.Context, b op.Bound) (any, error) {
 	if _, unknown := result.(op.Unknown); !unknown {
 		f.Result, _ = p.Registry.EncodeValue(result)
 	}
-	p.note(b)
+	p.note(b, f.Difference)
 	p.emit(f)
 	return result, nil
 }
 
-func (p *Plan) note(b op.Bound) {
+func (p *Plan) note(b op.Bound, difference []string) {
+	for _, line := range difference {
+		if strings.HasPrefix(line, op.Fails) {
+			p.refused++
+		}
+	}
 	switch b.Class() {
 	case op.ClassMake:
 		if p.made == "" {
@@ -183,7 +190,7 @@ func (p *Plan) Parallel(ctx context.Context, _, branch string, names []string, _
 func (p *Plan) Main(ctx context.Context, main func(context.Context) error, unknown func(error) (at, why string, ok bool)) (event.PlanEnded, error) {
 	p.emit(p.Started)
 	_, err := guarded(func() (any, error) { return nil, main(ctx) })
-	end := event.PlanEnded{Changes: p.changes}
+	end := event.PlanEnded{Changes: p.changes, Refused: p.refused}
 	if at, why, ok := unknown(err); ok {
 		end.KnownTo, end.Why, err = at, why, nil
 	}

@@ -85,6 +85,7 @@ type OpPlanned struct {
 // PlanEnded closes a plan. KnownTo is the position behind which nothing could be foreseen; empty where all was.
 type PlanEnded struct {
 	Changes int    `json:"changes"`
+	Refused int    `json:"refused,omitempty"` // lines of differences that say what a run would fail by
 	KnownTo string `json:"known_to,omitempty"`
 	Why     string `json:"why,omitempty"`
 }

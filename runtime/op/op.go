@@ -34,10 +34,14 @@ type Previewer[D, R any] interface {
 	Preview(ctx context.Context, d D) (R, error)
 }
 
-// Differ is an op whose plan shows, in lines for people, what would change. The rules are Preview's.
+// Differ is an op whose plan shows, in lines for people, what would change. The rules are Preview's. What Do would fail by
+// is a line behind Fails.
 type Differ[D any] interface {
 	Difference(ctx context.Context, d D) ([]string, error)
 }
+
+// Fails begins a line of a difference that says what a run would fail by.
+const Fails = "! "
 
 // Ready is a Change or a Final that can tell, before its start is on record, that it cannot even begin. It only looks.
 type Ready[D any] interface {

@@ -35,7 +35,7 @@ func (p *plain) difference(line string) string {
 	switch {
 	case strings.HasPrefix(line, "+"):
 		return p.green(line)
-	case strings.HasPrefix(line, "-"):
+	case strings.HasPrefix(line, "-"), strings.HasPrefix(line, "!"):
 		return p.red(line)
 	}
 	return line
@@ -48,6 +48,9 @@ func (p *plain) planEnded(f event.PlanEnded) {
 	}
 	if f.KnownTo != "" {
 		text += ", known up to " + clean(f.KnownTo) + after(f.Why)
+	}
+	if f.Refused > 0 {
+		text += "; " + p.red("a run would fail by what is behind !")
 	}
 	p.line("plan: %s", text)
 }

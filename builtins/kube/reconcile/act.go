@@ -174,7 +174,7 @@ func (a *acting) perform(ctx context.Context, act Act) (*api.Object, error) {
 	o, err := a.apply(ctx, act, a.options.Take)
 	if immutable(err) {
 		if !a.options.Replace {
-			return nil, op.Hint(fmt.Errorf("cannot change %s: %w", act.Ref, plain(err)), "it must be made anew: kube.apply(..., replace = True) does that, and what it serves is gone meanwhile")
+			return nil, fixed(act.Ref, err)
 		}
 		if o, err = a.anew(ctx, act); err != nil {
 			return nil, fmt.Errorf("cannot make %s anew: %w", act.Ref, plain(err))

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/erlmcp/runner/builtins/kube/api"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // Foreseen is what the server says that a plan would do.
@@ -61,8 +62,7 @@ func (a Act) foresee(ctx context.Context, c *api.Conn, o Options) (lines []strin
 			lines = append(lines, fmt.Sprintf("note: %s: %s is left to %s", a.Ref, t.Field, t.Manager))
 		}
 		if len(r.others) > 0 && !o.Take {
-			bad := fmt.Errorf("cannot apply %s: %w", a.Ref, refusal(r.others))
-			return append(lines, "! "+bad.Error()), bad, nil
+			return failing(lines, fmt.Errorf("cannot apply %s: %w", a.Ref, refusal(r.others)))
 		}
 		var config *api.Object
 		if config, err = without(a.Config, r.left); err == nil {
@@ -74,9 +74,10 @@ func (a Act) foresee(ctx context.Context, c *api.Conn, o Options) (lines []strin
 		return append(lines, fmt.Sprintf("~ %s is made anew: %s", a.Ref, plain(err))), nil, nil
 	case err != nil && !api.IsRefusal(err):
 		return nil, nil, err
+	case immutable(err):
+		return failing(lines, fixed(a.Ref, err))
 	case err != nil:
-		bad := fmt.Errorf("cannot apply %s: %w", a.Ref, plain(err))
-		return append(lines, "! "+bad.Error()), bad, nil
+		return failing(lines, fmt.Errorf("cannot apply %s: %w", a.Ref, plain(err)))
 	case a.Kind == Create:
 		return append(lines, a.String()), nil, nil
 	}
@@ -89,6 +90,20 @@ func (a Act) foresee(ctx context.Context, c *api.Conn, o Options) (lines []strin
 		lines = append(lines, "    "+change)
 	}
 	return lines, nil, nil
+}
+
+// failing adds what a run would fail by, and what to do.
+func failing(lines []string, bad error) ([]string, error, error) {
+	text := op.Fails + bad.Error()
+	if hint := op.HintOf(bad); hint != "" {
+		text += "; " + hint
+	}
+	return append(lines, text), bad, nil
+}
+
+// fixed is the error of an object whose field cannot be changed.
+func fixed(r api.Ref, err error) error {
+	return op.Hint(fmt.Errorf("cannot change %s: %w", r, plain(err)), "it must be made anew: kube.apply(..., replace = True) does that, and what it serves is gone meanwhile")
 }
 
 // noise is what changes by itself.
