@@ -249,11 +249,8 @@ func TestDiesAtOnce(t *testing.T) {
 // Behind a launcher that ends at once, its program is ended too, and its port is free when a stop has returned.
 func TestLauncher(t *testing.T) {
 	p := newPlace(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	p.must(err)
 	s := process("sh", "-c", `"$0" & wait`, os.Args[0])
-	s.Port, s.Env = l.Addr().(*net.TCPAddr).Port, map[string]secret.Text{listener: secret.Plain("1")}
-	l.Close()
+	s.Port, s.Env = hosttest.Port(t), map[string]secret.Text{listener: secret.Plain("1")}
 	for range 10 {
 		r := p.start(s)
 		p.logs("listens")

@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 )
@@ -37,19 +37,9 @@ func relxPlace(t testing.TB, args string) *place {
 	return p
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func relx(t testing.TB) Relx {
 	t.Helper()
-	return Relx{Name: "app", Port: freePort(t), Grace: op.Duration(5 * time.Second)}
+	return Relx{Name: "app", Port: hosttest.Port(t), Grace: op.Duration(5 * time.Second)}
 }
 
 func (p *place) startUnit(u Unit) Running {

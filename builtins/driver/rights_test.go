@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
 // What runner setup gives by sudo is what a deployment calls, to the byte: daemon-reload is root's alone.
 func TestRights(t *testing.T) {
 	p, machine := systemdPlace(t)
-	s := Systemd{Name: "app.service", Port: freePort(t), Grace: op.Duration(5 * time.Second)}
+	s := Systemd{Name: "app.service", Port: hosttest.Port(t), Grace: op.Duration(5 * time.Second)}
 	u, err := s.Unit(p.h, p.root, "000001", "r/1")
 	p.must(err)
 	r := p.startUnit(u)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 )
@@ -97,7 +98,7 @@ func (p *place) read(name string) string {
 
 func TestSystemd(t *testing.T) {
 	p, machine := systemdPlace(t)
-	s := Systemd{Name: "app.service", Port: freePort(t), Grace: op.Duration(5 * time.Second),
+	s := Systemd{Name: "app.service", Port: hosttest.Port(t), Grace: op.Duration(5 * time.Second),
 		Env: map[string]secret.Text{"PASSWORD": secret.Env("PASSWORD"), "ODD": secret.Plain("a\"b\\c$d`e f")}}
 	u, err := s.Unit(p.h, p.root, "000001", "r/1")
 	p.must(err)

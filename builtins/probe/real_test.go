@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -54,7 +56,7 @@ func buildMcpd(t *testing.T) string {
 // start starts it on a port that was free, and gives its base.
 func start(t *testing.T, bin, env string) string {
 	t.Helper()
-	addr := freePort(t)
+	addr := fmt.Sprintf("127.0.0.1:%d", hosttest.Port(t))
 	c := exec.Command(bin, "-listen", addr)
 	c.Env = append(os.Environ(), env)
 	if err := c.Start(); err != nil {
@@ -65,16 +67,6 @@ func start(t *testing.T, bin, env string) string {
 		c.Wait()
 	})
 	return "http://" + addr
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestRealAnswers(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"github.com/erlmcp/runner/builtins/artifact"
 	"github.com/erlmcp/runner/builtins/driver"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 	"github.com/erlmcp/runner/runtime/secret"
 )
@@ -81,12 +81,7 @@ func inMemory(t testing.TB) string {
 func listening(t testing.TB) *site {
 	t.Helper()
 	s := newSite(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	s.port = hosttest.Port(t)
 	t.Cleanup(func() {
 		if runs, err := driver.Current(s.h, s.root); err == nil && runs.Proc.PID > 0 {
 			syscall.Kill(-runs.Proc.PID, syscall.SIGKILL)

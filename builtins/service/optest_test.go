@@ -3,7 +3,6 @@ package service
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,16 +43,10 @@ func newPlace(t testing.TB, bin string) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	dir := t.TempDir()
 	h := &host.Host{Files: host.OS{}, Procs: host.Linux{Boot: boot}, Net: host.Internet{}, Clock: host.SystemClock{}, Boot: boot,
 		Secrets: &secret.Vault{Scrubber: &secret.Scrubber{}}, Project: dir, Env: os.Environ()}
-	p := &place{t: t, h: h, root: filepath.Join(dir, "root"), port: port}
+	p := &place{t: t, h: h, root: filepath.Join(dir, "root"), port: hosttest.Port(t)}
 	release := filepath.Join(p.root, "releases", "000001")
 	p.must(errors.Join(os.MkdirAll(release, 0o755), os.Symlink(bin, filepath.Join(release, "mcpd"))))
 	t.Cleanup(func() {

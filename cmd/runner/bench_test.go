@@ -19,6 +19,7 @@ import (
 	"github.com/erlmcp/runner/builtins/files"
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 )
 
 // race measures runner against a rival, turn by turn, so that what else the machine does meets both. It reports the
@@ -80,7 +81,7 @@ func newBench(b *testing.B) *bench {
 	if err != nil {
 		b.Fatal(err)
 	}
-	n := &bench{site: s, runner: filepath.Join(b.TempDir(), "runner"), bins: filepath.Dir(bins["1.0.0"]), shell: b.TempDir(), port: freePort(b)}
+	n := &bench{site: s, runner: filepath.Join(b.TempDir(), "runner"), bins: filepath.Dir(bins["1.0.0"]), shell: b.TempDir(), port: hosttest.Port(b)}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", n.runner, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	took(b, build)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 )
 
 // labBench is the lab, two versions of it built, and a target of the shell's beside runner's.
@@ -28,7 +30,7 @@ type labBench struct {
 func newLabBench(b *testing.B) *labBench {
 	b.Helper()
 	l := newLab(b)
-	n := &labBench{lab: l, b: b, built: map[string]string{}, shell: b.TempDir(), port: freePort(b)}
+	n := &labBench{lab: l, b: b, built: map[string]string{}, shell: b.TempDir(), port: hosttest.Port(b)}
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		l.version(version)
 		n.built[version] = filepath.Join(b.TempDir(), "erlmcp")
@@ -135,7 +137,7 @@ func BenchmarkLabRollback(b *testing.B) {
 // bare starts a release of its own, with nothing around it, and gives what stops that and starts it again.
 func (n *labBench) bare() func() time.Duration {
 	dir, twin := n.b.TempDir(), *n.lab
-	twin.site = &site{t: n.b, port: freePort(n.b)}
+	twin.site = &site{t: n.b, port: hosttest.Port(n.b)}
 	var node *exec.Cmd
 	end := func() {
 		if node != nil {

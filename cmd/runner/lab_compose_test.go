@@ -18,6 +18,7 @@ import (
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 )
 
 // composeSite is a project whose target is a Compose project on the engine of the labs: a web service of mcpd that is
@@ -65,7 +66,7 @@ func newComposeSite(t testing.TB) *composeSite {
 // composeSiteAt is a project on an engine of an address, that of the labs where it is "".
 func composeSiteAt(t testing.TB, address string) *composeSite {
 	t.Helper()
-	s := &composeSite{site: &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}}
+	s := &composeSite{site: &site{t: t, dir: t.TempDir(), port: hosttest.Port(t), home: t.TempDir()}}
 	s.connect(address)
 	s.name = strings.ToLower(fmt.Sprintf("runner-test-%s-%d", regexp.MustCompile(`[^A-Za-z]`).ReplaceAllString(t.Name(), "")[7:], s.port))
 	s.configure("3s")

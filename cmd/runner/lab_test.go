@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 )
 
 // lab is a project with the Erlang application of the tests in a git repository, a root of its own, and the program as it
@@ -100,7 +102,7 @@ func newLab(t testing.TB) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{site: &site{t: t, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}, runner: runner}
+	l := &lab{site: &site{t: t, dir: t.TempDir(), port: hosttest.Port(t), home: t.TempDir()}, runner: runner}
 	l.node = fmt.Sprintf("erlmcp_lab_%d", l.port)
 	l.copy()
 	l.write("environments.star", strings.NewReplacer("{port}", fmt.Sprint(l.port), "{node}", l.node).Replace(labEnvironments))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/erlmcp/runner/runtime/event"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/journal"
 )
 
@@ -95,7 +96,7 @@ func TestTwoEnvironmentsSideBySide(t *testing.T) {
 	t.Parallel()
 	s := stopSite(t)
 	twin := *s
-	twin.port = freePort(t)
+	twin.port = hosttest.Port(t)
 	t.Cleanup(twin.killService)
 	text := strings.Replace(string(s.environments()), fmt.Sprintf("port = %d", s.port), "port = port", 1)
 	text = strings.Replace(text, "def _env(root, ", fmt.Sprintf("def _env(root, port = %d, ", s.port), 1)

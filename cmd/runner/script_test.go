@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
@@ -36,7 +38,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			s := &site{t: t, dir: e.WorkDir, port: freePort(t)}
+			s := &site{t: t, dir: e.WorkDir, port: hosttest.Port(t)}
 			for name, value := range map[string]string{
 				"PORT": strconv.Itoa(s.port), "BINS": filepath.Dir(bins["1.0.0"]), "TOKEN": "canary-5f1d6f0c-canary", "HOME": e.WorkDir, "APPS": apps,
 				"GOCACHE": cmp.Or(os.Getenv("GOCACHE"), filepath.Join(cache, "go-build")),

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"github.com/erlmcp/runner/builtins/artifact"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -182,7 +182,7 @@ def main(environment):
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, light: true, dir: t.TempDir(), port: freePort(t), home: t.TempDir()}
+	s := &site{t: t, light: true, dir: t.TempDir(), port: hosttest.Port(t), home: t.TempDir()}
 	s.write("environments.star", string(s.environments()))
 	for _, part := range strings.Split(siteScripts, "\n-- ")[1:] {
 		name, text, _ := strings.Cut(part, " --\n")
@@ -190,15 +190,6 @@ func newSite(t testing.TB) *site {
 	}
 	t.Cleanup(s.killService)
 	return s
-}
-
-func freePort(t testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *site) write(name, text string) {

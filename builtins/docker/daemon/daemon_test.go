@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -66,12 +67,7 @@ func TestOpenAnEngineThatIsTooOld(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	dir := t.TempDir()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := taken.Addr().String()
-	taken.Close()
+	closed := fmt.Sprintf("127.0.0.1:%d", hosttest.Port(t))
 	deaf := filepath.Join(dir, "deaf.sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: deaf, Net: "unix"})
 	if err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/erlmcp/runner/builtins/cluster"
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
 )
 
@@ -89,12 +90,7 @@ contexts:
 
 func TestOpen(t *testing.T) {
 	s, ca, asked := server(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, dead, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
+	dead := strconv.Itoa(hosttest.Port(t))
 	file := filepath.Join(t.TempDir(), "config")
 	text := strings.NewReplacer("SERVER", s.URL, "CA", ca, "DEAD", dead).Replace(configs)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
