@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,19 +38,23 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"runner": func() { os.Exit(invoke(os.Args[1:], killAt)) }})
 }
 
-// killAt makes the program kill itself, as kill -9 does, behind its n-th fact.
+// killAt makes the program kill itself, as kill -9 does, behind its n-th fact, or behind the end of an op.
 func killAt(p *program) {
-	var n int
-	if _, err := fmt.Sscan(os.Getenv("RUNNER_TEST_KILL_AT"), &n); err == nil {
-		p.sinks = append(p.sinks, &killer{left: n})
+	if at := os.Getenv("RUNNER_TEST_KILL_AT"); at != "" {
+		n, _ := strconv.Atoi(at)
+		p.sinks = append(p.sinks, &killer{left: n, op: at})
 	}
 	p.patience, _ = time.ParseDuration(os.Getenv("RUNNER_TEST_PATIENCE"))
 }
 
-type killer struct{ left int }
+type killer struct {
+	left int
+	op   string
+}
 
-func (k *killer) Emit(event.Record) error {
-	if k.left--; k.left == 0 {
+func (k *killer) Emit(r event.Record) error {
+	end, ended := r.Fact.(event.OpFinished)
+	if k.left--; k.left == 0 || ended && end.Name == k.op {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
