@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -27,10 +28,10 @@ func judgeDeployment(in Input) Verdict {
 	if v.rank() > 1 {
 		return v
 	}
-	if c := condition(in.Object, "ReplicaFailure"); c.Status == "True" {
+	s := d.Status
+	if c := condition(in.Object, "ReplicaFailure"); c.Status == "True" && s.UpdatedReplicas < want && !in.refusedOfOthers(d, now) {
 		return in.refused(c.Message, in.roomComes(d, now, pods))
 	}
-	s := d.Status
 	switch {
 	case s.UpdatedReplicas < want:
 		return behind(v, fmt.Sprintf("%d of %d new replicas are made", s.UpdatedReplicas, want))
@@ -116,6 +117,13 @@ func (in Input) podsOf(set *Object) []pod {
 		return nil
 	}
 	return in.pods(set.GetUID(), nil)
+}
+
+// refusedOfOthers reports whether the pods that a Deployment's condition tells of are those of another version than the one
+// that is asked for now: the condition stands for all, and outlives a way back for a while.
+func (in Input) refusedOfOthers(d appsv1.Deployment, now *Object) bool {
+	refused := func(o *Object) bool { return condition(o, "ReplicaFailure").Status == "True" }
+	return now != nil && !refused(now) && slices.ContainsFunc(in.ReplicaSets, func(r *Object) bool { return controls(d.UID, r.GetOwnerReferences()) && refused(r) })
 }
 
 // roomComes reports whether pods of a Deployment that a quota does not let in may come in by waiting: old ones go first,
