@@ -3,6 +3,7 @@ package verdict
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -127,6 +128,7 @@ func as[T any](o *Object) T {
 type Condition struct {
 	Type, Status, Reason, Message string
 	ObservedGeneration            int64
+	Updated                       time.Time // when its controller set it, where it says so
 }
 
 // condition finds a condition; its Status is "" where there is none.
@@ -142,6 +144,8 @@ func condition(o *Object, kind string) Condition {
 		c.Reason, _ = m["reason"].(string)
 		c.Message, _ = m["message"].(string)
 		c.ObservedGeneration, _ = m["observedGeneration"].(int64)
+		updated, _ := m["lastUpdateTime"].(string)
+		c.Updated, _ = time.Parse(time.RFC3339, updated)
 		return c
 	}
 	return Condition{Type: kind}

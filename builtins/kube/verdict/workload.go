@@ -22,7 +22,7 @@ func judgeDeployment(in Input) Verdict {
 	now := NewReplicaSet(in.Object, in.ReplicaSets)
 	pods := in.podsOf(now)
 	v := judgePods(pods)
-	if c := condition(in.Object, "Progressing"); c.Status == "False" && c.Reason == "ProgressDeadlineExceeded" {
+	if in.missed() {
 		return late(v, d)
 	}
 	if v.rank() > 1 {
@@ -65,6 +65,13 @@ func behind(pods Verdict, why string) Verdict {
 		return pods
 	}
 	return wait(why)
+}
+
+// missed reports whether a Deployment's progress deadline is over. It takes a second at least, so one that was set before the
+// object was changed last is that of another version: on a way back it stands until there is progress.
+func (in Input) missed() bool {
+	c := condition(in.Object, "Progressing")
+	return c.Status == "False" && c.Reason == "ProgressDeadlineExceeded" && (c.Updated.IsZero() || c.Updated.After(changed(in.Object)))
 }
 
 // late is the verdict on a Deployment whose progress deadline is over: what its pods suffer from is the reason.
