@@ -23,6 +23,7 @@ type Create struct {
 	Root    string `json:"root" doc:"The host root."`
 	Kind    string `json:"kind" doc:"Why it is made: backup or pre-rollback."`
 	Archive bool   `json:"archive,omitempty" doc:"Make one file, NAME.tar.zst, that tar can unpack."`
+	Again   bool   `json:"again,omitempty" doc:"Give the last backup again where it is of this release in this state. Both are read for that, byte for byte."`
 	Key     op.Key `json:"key"`
 }
 
@@ -102,6 +103,11 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 		return nil, err
 	}
 	tree.Entries = slices.DeleteFunc(tree.Entries, func(e host.Entry) bool { return e.Path == layout.BackupManifest })
+	if c.Again && len(all) > 0 {
+		if b, err := c.again(ctx, r, all[len(all)-1], rel, tree); b != nil || err != nil {
+			return b, err
+		}
+	}
 	if err := host.MkdirSpread(r.Host.Files, dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -118,6 +124,35 @@ func (c Create) create(ctx context.Context, r layout.Root) (*layout.Backup, erro
 		return nil, errors.Join(err, host.RemoveAll(r.Host.Files, tmp))
 	}
 	return b, nil
+}
+
+// again is the last backup, where a new one would say the same; nil where it would not.
+func (c Create) again(ctx context.Context, r layout.Root, last layout.Backup, rel layout.Release, tree *artifact.Tree) (*layout.Backup, error) {
+	now := c.about(r.Host, rel)
+	if last.Kind != now.Kind || last.Archive != now.Archive || last.Release != now.Release || last.Accepted != now.Accepted || last.Config != now.Config {
+		return nil, nil
+	}
+	whole, is, err := r.OpenBackup(filepath.Base(last.Path))
+	if err != nil || !is {
+		return nil, nil // one more is made then
+	}
+	have, added, err := readBack(ctx, r.Host.Files, whole)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil || len(added) > 0 || len(compare(whole.Entries, have)) > 0 {
+		return nil, nil
+	}
+	if err := tree.Hash(ctx, r.Host.Files); err != nil {
+		return nil, err
+	}
+	if len(compare(whole.Entries, tree.Entries)) > 0 {
+		return nil, nil
+	}
+	out := op.Output(ctx)
+	defer out.Close()
+	fmt.Fprintf(out, "release %s is backed up already, byte for byte, as %s\n", rel.ID, whole.ID)
+	return &whole, nil
 }
 
 // about is what a backup's manifest tells of the release.

@@ -129,7 +129,7 @@ func (r Root) Room(dir string, bytes int64, inodes int) error {
 	}
 	if need := bytes + spare; space.Bytes < need {
 		return op.Hint(fmt.Errorf("it needs %s, and the disk has %s left", op.Size(need), op.Size(space.Bytes)),
-			"free space on the disk that holds %s", r.Path)
+			"free space on the disk that holds %s; tidy.star deletes what is old there", r.Path)
 	}
 	if need := int64(inodes) + spareInodes; space.Inodes >= 0 && space.Inodes < need {
 		return op.Hint(fmt.Errorf("it needs %d inodes, and the disk has %d left", need, space.Inodes),

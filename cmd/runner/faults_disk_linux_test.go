@@ -161,9 +161,9 @@ func fullBeforeTheSwitch(t *testing.T, inodes bool) {
 		says               []string
 	}{
 		{"before the undo log is opened", "production", func(fill func()) func(*host.Host) *host.Host { fill(); return nil }, 1,
-			[]string{"cannot open the log " + s.root(".runner", "runs"), full, "nothing is changed", "hint: free space on the disk that it names"}},
+			[]string{"cannot back up what serves " + s.root() + ": ", "nothing is changed", "hint: free space "}},
 		{"within the install", "production", func(fill func()) func(*host.Host) *host.Host { return meets("releases/.new-", fill) }, 1,
-			[]string{"cannot install mcpd into " + s.root(), full, "nothing is changed"}},
+			[]string{"cannot install mcpd into " + s.root(), full, "nothing is changed", "hint: free space or inodes on the disk that it names"}},
 		{"when the release gets its number", "production", func(fill func()) func(*host.Host) *host.Host { return meets(".sequence.new", fill) }, 1,
 			[]string{"cannot install mcpd into " + s.root(), full, "nothing is changed"}},
 		{"before the service is stopped", "production", func(fill func()) func(*host.Host) *host.Host { return meets("/services/", fill) }, 10,
@@ -179,6 +179,26 @@ func fullBeforeTheSwitch(t *testing.T, inodes bool) {
 	s.fails(18, nil, []string{"deploy.star", "production"}, "production is not ready to be deployed to:\n", "the disk under "+s.root()+" has ")
 	s.untouched(pid, "1.0.0")
 	s.goesOn("1.1.0")
+}
+
+// On a disk that is full already a run makes room for its records by dropping the oldest ones, so that tidy.star can
+// delete what fills it.
+func TestTidyOnAFullDisk(t *testing.T) {
+	t.Run("bytes", func(t *testing.T) { tidyOnAFullDisk(t, false) })
+	t.Run("inodes", func(t *testing.T) { tidyOnAFullDisk(t, true) })
+}
+
+func tidyOnAFullDisk(t *testing.T, inodes bool) {
+	s, d := tmpfsSite(t)
+	d.inodes = inodes
+	s.must(0, s.to("production", "1.1.0")...)
+	s.must(10, s.to("production", "crash")...)
+	d.fill()
+	s.must(0, "tidy.star", "production")
+	s.says("verdict: done")
+	s.wants("1.1.0")
+	d.free()
+	s.goesOn("1.2.0")
 }
 
 // The disk fills up when the old version is stopped, or because of the new one, which then falls ill: the old one is

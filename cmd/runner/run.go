@@ -142,7 +142,7 @@ func (f flags) wayOut(err error) string {
 	case errors.As(err, &held) && !f.Wait:
 		return "with --wait it waits for its turn"
 	case errors.Is(err, syscall.ENOSPC):
-		return "free space on the disk that it names"
+		return "free space or inodes on the disk that it names; tidy.star deletes what is old"
 	}
 	return ""
 }

@@ -98,8 +98,7 @@ func (r *Run) enter(ctx context.Context, l *lease, name, force, at string) ([]op
 	if err := r.forget(ctx, l, states); err != nil {
 		return nil, err
 	}
-	l.log, err = l.Open(ctx, r.ID)
-	if err != nil {
+	if l.log, err = r.openLog(ctx, l, states); err != nil {
 		return nil, err
 	}
 	// The run's own start stands in each of its undo logs, so that one of them tells who it was.
@@ -111,6 +110,22 @@ func (r *Run) enter(ctx context.Context, l *lease, name, force, at string) ([]op
 		return nil, fmt.Errorf("cannot open the undo log of %s: %w", l.target, err)
 	}
 	return dead, r.passes(l, passed)
+}
+
+// openLog opens this run's undo log. A disk that is full keeps nobody from what may make room on it: the oldest settled
+// logs, which are for people to read, give way.
+func (r *Run) openLog(ctx context.Context, l *lease, states []journal.State) (journal.Writer, error) {
+	log, err := l.Open(ctx, r.ID)
+	for _, s := range states {
+		if !errors.Is(err, syscall.ENOSPC) {
+			break
+		}
+		if s.Run == r.ID || s.Unfinished() || l.Drop(ctx, s.Run) != nil {
+			continue
+		}
+		log, err = l.Open(ctx, r.ID)
+	}
+	return log, err
 }
 
 // logsOf folds the undo logs of a target, in the order in which their runs held the lease.
