@@ -144,16 +144,25 @@ func (x Relx) apart(h *host.Host, dir string) error {
 
 // arguments are the lines of the vm.args.src of a release.
 func arguments(h *host.Host, dir string) ([]string, error) {
+	_, version, err := starts(h, dir)
+	if err != nil {
+		return nil, err
+	}
+	args, err := host.ReadFile(h.Files, filepath.Join(dir, "releases", version, "vm.args.src"), maxRecord)
+	return strings.Split(string(args), "\n"), err
+}
+
+// starts are the versions of the runtime system and of itself that a release starts.
+func starts(h *host.Host, dir string) (erts, version string, err error) {
 	b, err := host.ReadFile(h.Files, filepath.Join(dir, "releases", "start_erl.data"), 1024)
 	if err != nil {
-		return nil, fmt.Errorf("it is no release of relx: %w", err)
+		return "", "", fmt.Errorf("it is no release of relx: %w", err)
 	}
 	words := strings.Fields(string(b))
-	if len(words) != 2 || !filepath.IsLocal(words[1]) {
-		return nil, errors.New("releases/start_erl.data names no version")
+	if len(words) != 2 || !filepath.IsLocal(words[0]) || !filepath.IsLocal(words[1]) {
+		return "", "", errors.New("releases/start_erl.data names no version")
 	}
-	args, err := host.ReadFile(h.Files, filepath.Join(dir, "releases", words[1], "vm.args.src"), maxRecord)
-	return strings.Split(string(args), "\n"), err
+	return words[0], words[1], nil
 }
 
 // named is a node's name as its vm.args.src wants it: a long one has a host.

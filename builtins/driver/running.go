@@ -153,10 +153,14 @@ type PortTaken struct {
 }
 
 func (p *PortTaken) Error() string {
-	if p.Owner.PID == 0 {
-		return fmt.Sprintf("port %d is taken by a process of another user", p.Port)
+	return fmt.Sprintf("port %d is taken by %s", p.Port, who(p.Owner))
+}
+
+func who(owner host.PortOwner) string {
+	if owner.PID == 0 {
+		return "a process of another user"
 	}
-	return fmt.Sprintf("port %d is taken by process %d (%s)", p.Port, p.Owner.PID, p.Owner.Name)
+	return fmt.Sprintf("process %d (%s)", owner.PID, owner.Name)
 }
 
 // PortFree is nil where nobody listens on the unit's port but what runs, which is to be stopped; else a *PortTaken.
@@ -167,12 +171,16 @@ func (u Unit) PortFree(h *host.Host, runs Running) error {
 		return nil
 	}
 	owner, taken := h.Procs.PortOwner(u.Port)
-	unseen := owner.PID == 0 && (runs.Stopping || runs.Loaded.Systemd != nil && runs.Loaded.Port == u.Port)
-	ours := runs.Alive && (owner.Group == runs.Proc.PID || unseen)
-	if !taken || ours {
+	if !taken || u.has(owner, runs) {
 		return nil
 	}
 	return &PortTaken{u.Port, owner}
+}
+
+// has reports whether who listens is what runs.
+func (u Unit) has(owner host.PortOwner, runs Running) bool {
+	unseen := owner.PID == 0 && (runs.Stopping || runs.Loaded.Systemd != nil && runs.Loaded.Port == u.Port)
+	return runs.Alive && (owner.Group == runs.Proc.PID || unseen)
 }
 
 // Start starts a stored unit. The process is on record, durably, before the program begins.

@@ -67,7 +67,7 @@ func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 	}
 	var unit string
 	if a.Service != nil {
-		if unit, err = a.unit(h, r, runs); err != nil {
+		if unit, err = a.unit(ctx, h, r, runs); err != nil {
 			return done, err
 		}
 		if err := op.Half(ctx, "unit written"); err != nil {
@@ -89,8 +89,8 @@ func (a Activate) Do(ctx context.Context, h *host.Host) (Activated, error) {
 	return done, driver.Start(ctx, h, r.Path, unit)
 }
 
-// unit resolves the service and makes sure that its port is free, or held by the process that is to be stopped.
-func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error) {
+// unit resolves the service and makes sure that its port and its name are free, or held by what is to be stopped.
+func (a Activate) unit(ctx context.Context, h *host.Host, r root, runs driver.Running) (string, error) {
 	u, err := a.Service.Unit(h, r.Path, a.ID, a.Key)
 	if err != nil {
 		return "", err
@@ -98,6 +98,10 @@ func (a Activate) unit(h *host.Host, r root, runs driver.Running) (string, error
 	if err := u.PortFree(h, runs); err != nil {
 		return "", op.Hint(fmt.Errorf("cannot switch to %s: %w", a.ID, err),
 			"end that process, or give the service another port; what serves was not touched")
+	}
+	if err := u.NameFree(ctx, h, runs); err != nil {
+		return "", op.Hint(fmt.Errorf("cannot switch to %s: %w", a.ID, err),
+			"end that node, or give this one a name of its own: node = \"NAME\"; what serves was not touched")
 	}
 	return driver.Store(h, r.Path, u)
 }

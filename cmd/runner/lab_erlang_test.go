@@ -179,12 +179,17 @@ func watchArgv(t *testing.T) func() map[string]bool {
 }
 
 // TestLabInit makes the project that "runner init" writes serve, with nothing added but a free port.
+// Beside it another copy of the project does not: its node would have the same name.
 func TestLabInit(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	os.Remove(filepath.Join(l.dir, "environments.star"))
-	l.contains(l.runs(0, "init"), "found a rebar3 release, erlmcp", "next: runner deploy.star dev")
-	l.write("environments.star", strings.ReplaceAll(l.read("environments.star"), "8080", fmt.Sprint(l.port)))
+	begun := func() *lab {
+		l := newLab(t)
+		os.Remove(filepath.Join(l.dir, "environments.star"))
+		l.contains(l.runs(0, "init"), "found a rebar3 release, erlmcp", "next: runner deploy.star dev")
+		l.write("environments.star", strings.ReplaceAll(l.read("environments.star"), "8080", fmt.Sprint(l.port)))
+		return l
+	}
+	l := begun()
 	out := l.runs(0, "deploy.star", "dev", "--output", "plain")
 	l.contains(out, "All 17 tests passed", "1.0.0 serves and is healthy")
 	pid := l.document().System.PID
@@ -193,6 +198,9 @@ func TestLabInit(t *testing.T) {
 	}
 	l.contains(l.runs(0, "deploy.star", "dev", "--output", "plain"), "nothing is changed")
 	l.contains(l.runs(0, "doctor", "dev", "--output", "plain"), "no problem")
+	beside := begun()
+	beside.contains(beside.runs(10, "deploy.star", "dev", "--skip-tests", "--output", "plain"),
+		"cannot switch to 000001: the node name erlmcp is taken by process "+pid+" (beam.smp)", `give this one a name of its own: node = "NAME"`)
 	if l.document().System.PID != pid {
 		t.Error("another process answers")
 	}

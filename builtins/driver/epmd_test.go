@@ -1,0 +1,64 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/erlmcp/runner/runtime/host"
+)
+
+func TestNameFree(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	port := l.Addr().(*net.TCPAddr).Port
+	own, _ := host.Linux{}.PortOwner(port)
+	here := Running{Alive: true, Proc: host.Proc{PID: own.Group}}
+	for name, c := range map[string]struct {
+		args, epmd string
+		runs       Running
+		taken      string
+	}{
+		"another's":        {args: "-sname ${NODE_NAME}", epmd: "echo 'epmd: up and running on port 4369 with data:'; echo name app at port PORT", taken: "app"},
+		"a long one":       {args: "## the name\n-name ${NODE_NAME}", epmd: "echo name app at port PORT", taken: "app"},
+		"a fixed one":      {args: "-name fixed@127.0.0.1", epmd: "echo name fixed at port PORT", taken: "fixed"},
+		"one with another": {args: "-name ${NODE_NAME:-other@127.0.0.1}", epmd: "echo name app at port PORT", taken: "app"},
+		"an unset one":     {args: "-name ${NAME:-other@127.0.0.1}", epmd: "echo name other at port PORT", taken: "other"},
+		"that of the live": {args: "-sname ${NODE_NAME}", epmd: "echo name app at port PORT", runs: here},
+		"another name":     {args: "-sname ${NODE_NAME}", epmd: "echo name app2 at port PORT"},
+		"one that went":    {args: "-sname ${NODE_NAME}", epmd: "echo name app at port 1"},
+		"no epmd":          {args: "-sname ${NODE_NAME}", epmd: "echo epmd: Cannot connect to local epmd; exit 1"},
+		"a deaf epmd":      {args: "-sname ${NODE_NAME}", epmd: "echo name app at port PORT; exec sleep 60"},
+		"not known":        {args: "-sname ${NAME}", epmd: "echo name app at port PORT"},
+		"no node":          {args: "+K true", epmd: "echo name app at port PORT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := relxPlace(t, c.args)
+			bin := filepath.Join(p.root, "releases", "000001", "erts-13.1.5", "bin")
+			p.must(os.MkdirAll(bin, 0o755))
+			script := "#!/bin/sh\n[ \"$1\" = -names ] || exit 9\n" + strings.ReplaceAll(c.epmd, "PORT", strconv.Itoa(port))
+			p.must(os.WriteFile(filepath.Join(bin, "epmd"), []byte(script), 0o755))
+			u, err := relx(t).Unit(p.h, p.root, "000001", "r/1")
+			p.must(err)
+			err = u.NameFree(t.Context(), p.h, c.runs)
+			var taken *NameTaken
+			switch {
+			case c.taken == "" && err != nil:
+				t.Error(err)
+			case c.taken != "":
+				if want := fmt.Sprintf("the node name %s is taken by process %d (%s)", c.taken, own.PID, own.Name); !errors.As(err, &taken) || err.Error() != want {
+					t.Errorf("%v, want %s", err, want)
+				}
+			}
+		})
+	}
+}
