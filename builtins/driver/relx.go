@@ -80,8 +80,8 @@ func (x Relx) Unit(h *host.Host, root, release string, key op.Key) (Unit, error)
 		home: dir(root, "home"), generated: filepath.Join(root, "shared", "run", release), logs: filepath.Dir(LogPath(root))})
 }
 
-// Rehearsal implements Service. The trial has a name, a cookie, ports and folders of its own, and no epmd: it cannot find
-// the node that runs, nor be taken for it.
+// Rehearsal implements Service. The trial has a name, a cookie, ports and folders of its own, and starts no epmd: it cannot
+// talk to the node that runs, nor be taken for it.
 func (x Relx) Rehearsal(h *host.Host, t Trial) (Unit, error) {
 	if x.Port == 0 {
 		return Unit{}, op.Hint(errors.New("cannot rehearse a release without a port: it would answer where the one that runs does"),
