@@ -1,6 +1,7 @@
 package backups
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,11 +67,36 @@ func (f Find) Do(ctx context.Context, h *host.Host) (Backup, error) {
 		b, _, err := r.OpenBackup(filepath.Base(b.Path))
 		return shown(b), err
 	}
-	why := "none of the %d there is good and differs from what serves"
-	if len(all) == 0 {
-		return Backup{}, op.Hint(fmt.Errorf("cannot find a backup of %s to go back to: there are none", r.Path), "backups.create makes one of what serves")
+	why := "there are none"
+	if len(all) > 0 {
+		why = fmt.Sprintf("none of the %d there is good and differs from what serves", len(all))
 	}
-	return Backup{}, op.Hint(fmt.Errorf("cannot find a backup of %s to go back to: "+why, r.Path, len(all)), "name one: %s", several(all))
+	hint := "a deployment makes one of what it replaces"
+	if there := f.others(r, all, live); there != "" {
+		hint = "name one: " + there
+	}
+	return Backup{}, op.Hint(fmt.Errorf("cannot find a backup of %s to go back to: %s", r.Path, why), "%s", hint)
+}
+
+// others names what can be gone back to by its name: backups, and where it was asked for the releases that do not serve.
+func (f Find) others(r layout.Root, all []layout.Backup, live *layout.Release) string {
+	var rels []layout.Release
+	if f.Releases {
+		rels, _ = r.All()
+		rels = slices.DeleteFunc(rels, func(rel layout.Release) bool { return live != nil && rel.ID == live.ID })
+	}
+	return there(rels, all)
+}
+
+// there names releases and backups.
+func there(rels []layout.Release, all []layout.Backup) string {
+	if len(rels) == 0 {
+		return several(all)
+	}
+	if len(all) == 0 {
+		return "the releases " + severalReleases(rels)
+	}
+	return "the releases " + severalReleases(rels) + "; the backups " + several(all)
 }
 
 // serves is the release that is live, nil for none.
@@ -125,6 +151,11 @@ func (f Find) named(r layout.Root) (layout.Backup, error) {
 			return layout.Backup{}, err
 		}
 	}
+	if dir, err := r.Backups(); err == nil {
+		if info, err := r.Host.Files.Lstat(filepath.Join(dir, f.Name)); err == nil && info.IsDir() {
+			return layout.Backup{}, op.Hint(fmt.Errorf("%s is no backup: its manifest is missing", filepath.Join(dir, f.Name)), "there are %s", cmp.Or(there(rels, all), "no others"))
+		}
+	}
 	return layout.Backup{}, f.absent(r, all, rels)
 }
 
@@ -143,13 +174,7 @@ func (f Find) absent(r layout.Root, all []layout.Backup, rels []layout.Release) 
 	case f.Releases && len(all)+len(rels) == 0:
 		return op.Hint(fmt.Errorf("%s has no release and no backup %s", r.Path, f.Name), "nothing was ever deployed there")
 	case f.Releases:
-		var there []string
-		for _, kind := range []struct{ kind, names string }{{"releases", severalReleases(rels)}, {"backups", several(all)}} {
-			if kind.names != "" {
-				there = append(there, "the "+kind.kind+" "+kind.names)
-			}
-		}
-		return op.Hint(fmt.Errorf("%s has no release and no backup %s%s", r.Path, f.Name, near), "there are %s", strings.Join(there, "; "))
+		return op.Hint(fmt.Errorf("%s has no release and no backup %s%s", r.Path, f.Name, near), "there are %s", there(rels, all))
 	case len(all) == 0:
 		return op.Hint(fmt.Errorf("%s has no backup %s", r.Path, f.Name), "there are none; backups.create makes one of what serves")
 	}

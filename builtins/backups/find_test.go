@@ -20,7 +20,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	_, err := find("")
-	fails(t, err, "cannot find a backup of "+s.root+" to go back to: there are none", "backups.create makes one of what serves")
+	fails(t, err, "cannot find a backup of "+s.root+" to go back to: there are none", "a deployment makes one of what it replaces")
 	_, err = find(first)
 	fails(t, err, s.root+" has no backup "+first, "there are none")
 	s.serve("1.0.0")

@@ -173,7 +173,7 @@ func TestManyProblems(t *testing.T) {
 		s.write(filepath.Join(b.Path, string(n)), "", 0o644)
 	}
 	err := s.verify(b.Name)
-	fails(t, err, "the backup "+first+" is not what was copied:\n  etc is missing\n  etc/a is missing\n  a was added\n", "choose another")
+	fails(t, err, "the backup "+first+" is not what was copied:\n  etc is missing\n  etc/a is missing\n  a was added\n", "it is the only one, and nothing was changed")
 	if !strings.HasSuffix(err.Error(), "\n  and 4 more") || strings.Count(err.Error(), "\n") != 11 {
 		t.Error(err)
 	}

@@ -51,7 +51,7 @@ func (v Verify) Do(ctx context.Context, h *host.Host) (Verified, error) {
 		problems = append([]string{artifact.Plainly(err).Error()}, problems...)
 	}
 	if len(problems) > 0 {
-		return Verified{}, damage(b.ID, problems)
+		return Verified{}, damage(b.ID, problems, alternative(layout.At(h, v.Root), b.ID))
 	}
 	out := Verified{Name: b.ID, Took: op.Duration(h.Clock.Now().Sub(began))}
 	for _, e := range have {
@@ -66,13 +66,24 @@ func (v Verify) Do(ctx context.Context, h *host.Host) (Verified, error) {
 // shownProblems is how many an error lists: it fits on one screen.
 const shownProblems = 10
 
-func damage(name string, problems []string) error {
+func damage(name string, problems []string, other string) error {
 	lines := problems
 	if len(lines) > shownProblems {
 		lines = append(slices.Clone(lines[:shownProblems]), fmt.Sprintf("and %d more", len(problems)-shownProblems))
 	}
 	return op.Hint(fmt.Errorf("the backup %s is not what was copied:\n  %s", name, strings.Join(lines, "\n  ")),
-		"choose another: backups.list names them; nothing was changed")
+		"%s", other)
+}
+
+// alternative says what else there is than a backup that is damaged.
+func alternative(r layout.Root, damaged string) string {
+	all, _ := r.BriefBackups()
+	all = slices.DeleteFunc(all, func(b layout.Backup) bool { return b.ID == damaged })
+	live, _ := serves(r)
+	if there := (Find{Releases: true}).others(r, all, live); there != "" {
+		return "nothing was changed; there are " + there
+	}
+	return "it is the only one, and nothing was changed"
 }
 
 // readBack reads what is there, and lists what nobody could have copied.
