@@ -63,10 +63,13 @@ func (c *Conn) once(ctx context.Context, request func(context.Context) error) er
 	limited, cancel := c.Clock.Timeout(ctx, c.attempt, ErrNoAnswer)
 	defer cancel()
 	err := request(limited)
-	if err != nil && limited.Err() != nil {
-		return ErrNoAnswer
+	switch {
+	case err == nil || limited.Err() == nil:
+		return err
+	case errors.Is(err, ErrAsking):
+		return ErrAsking
 	}
-	return err
+	return ErrNoAnswer
 }
 
 // cause is why a request failed: when it was given up by the caller, the caller's reason.
@@ -117,7 +120,7 @@ func passing(err error) bool {
 	case errors.As(err, &noKind), errors.As(err, &untrusted), errors.As(err, &authority), errors.As(err, &name):
 		return false
 	}
-	return !strings.Contains(err.Error(), "getting credentials: ") // what client-go's exec plugins say
+	return errors.Is(err, ErrAsking) || !strings.Contains(err.Error(), "getting credentials: ") // what client-go's exec plugins say
 }
 
 // IsRefusal reports that a server has understood a request, and does not do it.

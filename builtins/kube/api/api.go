@@ -56,14 +56,21 @@ type kinds struct {
 func New(config *rest.Config, clock Clock) (*Conn, error) {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = -1, -1
-	objects, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, err
-	}
 	bare := dynamic.ConfigFor(config)
 	bare.GroupVersion = &schema.GroupVersion{}
 	bare.APIPath = "/api"
-	client, err := rest.RESTClientFor(bare)
+	way, err := rest.HTTPClientFor(bare)
+	if err != nil {
+		return nil, err
+	}
+	if config.ExecProvider != nil {
+		way.Transport = impatient{way.Transport, clock}
+	}
+	objects, err := dynamic.NewForConfigAndClient(config, way)
+	if err != nil {
+		return nil, err
+	}
+	client, err := rest.RESTClientForConfigAndClient(bare, way)
 	if err != nil {
 		return nil, err
 	}

@@ -78,8 +78,8 @@ func (p *Pool) Open(ctx context.Context, c cluster.Cluster) (*api.Conn, error) {
 // signingIn is how long a program may take to give credentials: somebody may have to be asked for them.
 const signingIn = 3 * time.Minute
 
-// reach asks for the server's version. A program that gives credentials is started for it, and nothing ends that: who is
-// told to stop, or has waited long enough, does not wait for it.
+// reach asks for the server's version. A program that gives credentials is started for it, and may take longer than a
+// request; nothing ends it.
 func (p *Pool) reach(ctx context.Context, conn *api.Conn, config *rest.Config) error {
 	if config.ExecProvider == nil {
 		return conn.Reach(ctx)
@@ -89,20 +89,17 @@ func (p *Pool) reach(ctx context.Context, conn *api.Conn, config *rest.Config) e
 	defer cancel()
 	stop := op.WaitingIf(ctx, func(ctx context.Context) error { return p.Host.Clock.Sleep(ctx, silence) }, name+" to give credentials", p.Host.Clock.Now().Add(signingIn))
 	defer stop()
-	done := make(chan error, 1)
-	go func() {
-		err := conn.Reach(ctx)
-		if errors.Is(err, api.ErrNoAnswer) { // the program took longer than a request may; what it gave is kept
-			err = conn.Reach(ctx)
-		}
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%s%s has not ended: %w", gettingCredentials, name, context.Cause(ctx))
+	err := conn.Reach(ctx)
+	for errors.Is(err, api.ErrAsking) && ctx.Err() == nil {
+		err = conn.Reach(ctx)
 	}
+	switch {
+	case errors.Is(err, api.ErrAsking):
+		return fmt.Errorf("%s%s has not ended: %w", gettingCredentials, name, context.Cause(ctx))
+	case errors.Is(err, api.ErrNoAnswer): // the program may have taken most of the time
+		return conn.Reach(ctx)
+	}
+	return err
 }
 
 // silence is how long a wait goes without a line.

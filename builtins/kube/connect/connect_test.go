@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/erlmcp/runner/builtins/cluster"
+	"github.com/erlmcp/runner/builtins/kube/api"
 	"github.com/erlmcp/runner/runtime/host"
 	"github.com/erlmcp/runner/runtime/host/hosttest"
 	"github.com/erlmcp/runner/runtime/op"
@@ -67,6 +69,7 @@ users:
 - {name: older, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: echo, args: ['{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": {"token": "good"}}'], interactiveMode: Never}}}
 - {name: empty, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: echo, args: ['{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {}}'], interactiveMode: Never}}}
 - {name: stuck, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, "read x < GATE"], interactiveMode: Never}}}
+- {name: renews, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never, args: [-c, "if test -e GATE.asked && ! test -e GATE.over; then read x < GATE; fi; touch GATE.asked; echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"good\", \"expirationTimestamp\": \"2026-01-26T12:00:00Z\"}}'"]}}}
 - {name: asks, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: cat, interactiveMode: Always}}}
 contexts:
 - {name: uninstalled, context: {cluster: one, user: uninstalled}}
@@ -75,6 +78,7 @@ contexts:
 - {name: older, context: {cluster: one, user: older}}
 - {name: empty, context: {cluster: one, user: empty}}
 - {name: stuck, context: {cluster: one, user: stuck}}
+- {name: renews, context: {cluster: one, user: renews}}
 - {name: asks, context: {cluster: one, user: asks}}
 - {name: production, context: {cluster: one, user: good}}
 - {name: expired, context: {cluster: one, user: bad}}
@@ -175,8 +179,9 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// Who is told to stop does not wait for a program that gives credentials and does not end.
-func TestOpenStops(t *testing.T) {
+// gated is a pool whose kubeconfig has programs that do not end before the test does.
+func gated(t *testing.T) *Pool {
+	t.Helper()
 	s, ca, _ := server(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
@@ -186,27 +191,57 @@ func TestOpenStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer open.Close()
-	defer open.WriteString("\n")
+	t.Cleanup(func() {
+		os.WriteFile(gate+".over", nil, 0o600)
+		open.WriteString("\n")
+		time.Sleep(100 * time.Millisecond) // those that wait for their turn
+		open.Close()
+	})
 	file := filepath.Join(t.TempDir(), "config")
 	text := strings.NewReplacer("SERVER", s.URL, "CA", ca, "DEAD", "1", "GATE", gate).Replace(configs)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: []string{"KUBECONFIG=" + file}})
+	return NewPool(&host.Host{Files: host.OS{}, Clock: host.SystemClock{}, Env: []string{"KUBECONFIG=" + file}})
+}
+
+// stops does something for 300 ms, and wants an error then.
+func stops(t *testing.T, want string, do func(context.Context) error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() {
-		_, err := p.Open(ctx, cluster.Cluster{Namespace: "shop", Name: "web", Context: "stuck"})
-		done <- err
-	}()
+	go func() { done <- do(ctx) }()
 	select {
 	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), "cannot get the credentials of context stuck: sh has not ended") {
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Error(err)
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("it waits")
+	}
+}
+
+// Who is told to stop does not wait for a program that gives credentials and does not end.
+func TestOpenStops(t *testing.T) {
+	p := gated(t)
+	stops(t, "cannot get the credentials of context stuck: sh has not ended", func(ctx context.Context) error {
+		_, err := p.Open(ctx, cluster.Cluster{Namespace: "shop", Name: "web", Context: "stuck"})
+		return err
+	})
+}
+
+// Nor who is told so while new credentials are asked for, in the middle of a run.
+func TestRequestsStop(t *testing.T) {
+	conn, err := gated(t).Open(t.Context(), cluster.Cluster{Namespace: "shop", Name: "web", Context: "renews"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stops(t, context.DeadlineExceeded.Error(), func(ctx context.Context) error {
+		_, err := conn.Get(ctx, api.Ref{Version: "v1", Kind: "Pod", Namespace: "shop", Name: "web"})
+		return err
+	})
+	if err := conn.Within(50 * time.Millisecond).Reach(t.Context()); !errors.Is(err, api.ErrAsking) {
+		t.Errorf("what is waited for is not said: %v", err)
 	}
 }
