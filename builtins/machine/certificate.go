@@ -49,7 +49,7 @@ func (c Certificate) Summary() string { return "read the certificate of " + c.At
 
 // Check implements op.Checked.
 func (c Certificate) Check() error {
-	if c.At == "" || strings.Contains(c.At, "\x00") {
+	if c.At == "" || strings.Contains(c.At, "\x00") || strings.Contains(c.At, "://") {
 		return fmt.Errorf(`at: want a PEM file or a server such as "example.com:443", got %q`, c.At)
 	}
 	if c.server() {
