@@ -50,7 +50,7 @@ func (f File) Do(_ context.Context, h *host.Host) (artifact.Artifact, error) {
 	if err != nil {
 		return artifact.Artifact{}, fmt.Errorf("cannot take %s: %w", f.Path, artifact.Plainly(err))
 	}
-	a.Version = cmp.Or(a.Version, releaseVersion(h.Files, a.Path), programVersion(h.Files, a.Path))
+	a.Version = cmp.Or(a.Version, ofRelease(h.Files, a.Path), programVersion(h.Files, a.Path))
 	if a.Version == "" && f.Source != nil {
 		if a.Version, err = f.Source.place().find(h); err != nil {
 			return artifact.Artifact{}, err

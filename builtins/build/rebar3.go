@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type Rebar3 struct {
 	_       op.Doc                 `doc:"Builds an Erlang release with rebar3. The input is every file below dir but _build and those that git ignores; unchanged, its release is found again by digest. Compiled code stays in _build; a release there is left alone."`
 	Profile string                 `json:"profile" doc:"The profile that it is built as."`
 	Release string                 `json:"release,omitempty" doc:"The release's name; the one in rebar.config when left out."`
-	Version string                 `json:"version,omitempty" doc:"The version that the release must turn out to have; whatever rebar3 gives it when left out."`
+	Version string                 `json:"version,omitempty" doc:"The version that the release, or the application that it is called after, must turn out to have; the application's, else the release's, when left out. Health is held to it."`
 	Env     map[string]secret.Text `json:"env,omitempty" doc:"Variables beside the environment that runner was started with."`
 	Dir     string                 `json:"dir,omitempty" doc:"The folder with rebar.config, the project when left out."`
 	Timeout op.Duration            `json:"timeout" doc:"How long the build may take."`
@@ -39,7 +40,7 @@ type Rebar3Source struct {
 	_       op.Doc                 `doc:"How an environment's program is built: with rebar3, as an Erlang release."`
 	Profile string                 `json:"profile" doc:"The profile that it is built as."`
 	Release string                 `json:"release,omitempty" doc:"The release's name; the one in rebar.config when left out."`
-	Version string                 `json:"version,omitempty" doc:"The version that the release must turn out to have; whatever rebar3 gives it when left out."`
+	Version string                 `json:"version,omitempty" doc:"The version that the release, or the application that it is called after, must turn out to have; the application's, else the release's, when left out. Health is held to it."`
 	Env     map[string]secret.Text `json:"env,omitempty" doc:"Variables beside the environment that runner was started with."`
 	Dir     string                 `json:"dir,omitempty" doc:"The folder with rebar.config, the project when left out."`
 	Tests   []string               `json:"tests" doc:"What tests the source: \"eunit\", \"ct\"; an empty list for nothing."`
@@ -133,14 +134,17 @@ func (r Rebar3) Do(ctx context.Context, h *host.Host) (artifact.Artifact, error)
 			return err
 		}
 		made := filepath.Join(dir, a.Name)
-		is := releaseVersion(h.Files, made)
+		is, app := releaseVersion(h.Files, made), releasedApp(h.Files, made)
 		switch {
 		case is == "":
 			return fmt.Errorf("cannot build %s: rebar3 made no release of that name", t.what)
-		case r.Version != "" && r.Version != is:
+		case r.Version != "" && r.Version != is && r.Version != app:
+			if app != "" && app != is {
+				is += ", and its application " + app
+			}
 			return op.Hint(fmt.Errorf("cannot build %s %s: the release is %s", t.what, r.Version, is), "leave version out, or change it in rebar.config or *.app.src")
 		}
-		a.Version = is
+		a.Version = cmp.Or(r.Version, app, is)
 		return judge(h.Files, made, a)
 	})
 }
@@ -155,6 +159,7 @@ func (t tree) toolchain(ctx context.Context, h *host.Host, in *input) error {
 		return t.failure(ran, err)
 	}
 	in.add("toolchain", ran.Stdout)
+	in.add("version", "the application's") // what was built before it was, under the release's, is built again
 	for _, kv := range h.Env {
 		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "REBAR_") || strings.HasPrefix(name, "ERL_") {
 			in.add("variable", kv)

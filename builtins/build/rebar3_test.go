@@ -25,6 +25,7 @@ case "$3" in
 release)
 	sh -c "$SCRIPT" || exit $?
 	mkdir -p "$7/$5/bin" "$7/$5/releases" && echo 13.1.5 ${MADE:-1.2.0} >"$7/$5/releases/start_erl.data"
+	test -z "$REL" || { mkdir "$7/$5/releases/1.2.0"; echo "$REL" >"$7/$5/releases/1.2.0/$5.rel"; echo x >"$7/$5/releases/1.2.0/start_clean.rel"; }
 	echo "Release successfully assembled: $7/$5";;
 eunit) printf '%b' "${EUNIT:-3 tests, 0 failures\n}"; exit ${EXIT:-0};;
 ct) mkdir -p "$5/ct_run.x/lib.app.logs/run.x" && printf '%b' "${CT:-=case a_SUITE:one\n=result ok\n}" >"$5/ct_run.x/lib.app.logs/run.x/suite.log"; exit ${EXIT:-0};;
@@ -100,6 +101,41 @@ func TestRebar3(t *testing.T) {
 		if _, found := performed(t, h, r); found {
 			t.Errorf("another %s: found again", name)
 		}
+	}
+}
+
+// A release has a version of its own; what it says of itself when it runs is its application's.
+func TestAReleaseIsTheVersionOfItsApplication(t *testing.T) {
+	rel := func(apps string) string {
+		return `REL={release,{"app","1.2.0"},{erts,"13.1"},[{kernel,"8.5"},` + apps + `]}.`
+	}
+	for _, c := range []struct{ apps, asked, want string }{
+		{`{app,"1.4.0+build.1.ref81f3ca3"}`, "", "1.4.0+build.1.ref81f3ca3"},
+		{`{app, "1.4.0", permanent}`, "", "1.4.0"},
+		{`{my_app,"1.4.0"}`, "", "1.2.0"},
+		{`{app,"1.4.0"}`, "1.4.0", "1.4.0"},
+		{`{app,"1.4.0"}`, "1.2.0", "1.2.0"},
+	} {
+		h := newHost(t, project())
+		h.Env = withRebar(t, rel(c.apps))
+		r := release
+		r.Version = c.asked
+		a, _ := performed(t, h, r)
+		if a.Version != c.want {
+			t.Errorf("%s, asked for %q: version %q, want %q", c.apps, c.asked, a.Version, c.want)
+		}
+		if c.asked == "" {
+			if b, err := (File{Path: a.Path}).Do(t.Context(), h); b.Version != c.want || err != nil {
+				t.Errorf("%s, built before: %q, %v", c.apps, b.Version, err)
+			}
+		}
+	}
+	h := newHost(t, project())
+	h.Env = withRebar(t, rel(`{app,"1.4.0"}`))
+	r := release
+	r.Version = "7.0"
+	if _, err := r.Do(t.Context(), h); err == nil || err.Error() != "cannot build app 7.0: the release is 1.2.0, and its application 1.4.0" {
+		t.Error(err)
 	}
 }
 

@@ -175,6 +175,30 @@ func majorOf(f host.FS, mod string) string {
 	return ""
 }
 
+// ofRelease is the version that an Erlang release says when it runs: that of the application which it is called after, else
+// its own; "" where the folder is no such release.
+func ofRelease(f host.FS, dir string) string {
+	return cmp.Or(releasedApp(f, dir), releaseVersion(f, dir))
+}
+
+// releasedApp is the version of the application that an Erlang release is called after, "" where there is none.
+func releasedApp(f host.FS, dir string) string {
+	rel := filepath.Join(dir, "releases", releaseVersion(f, dir))
+	names, _ := list(f, rel)
+	for _, name := range names {
+		app, is := strings.CutSuffix(name, ".rel")
+		if !is {
+			continue
+		}
+		text, _ := erlang(f, filepath.Join(rel, name))
+		m := regexp.MustCompile(`\{\s*'?` + regexp.QuoteMeta(app) + `'?\s*,\s*"([^"\n]*)"`).FindStringSubmatch(text)
+		if m != nil && checkVersion("", m[1]) == nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
 // releaseVersion is the version in an Erlang release's start_erl.data, "" where the folder is no such release.
 func releaseVersion(f host.FS, dir string) string {
 	b, _ := host.ReadFile(f, filepath.Join(dir, "releases/start_erl.data"), maxText)
