@@ -32,7 +32,7 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	@command -v rebar3 erl >/dev/null || { echo 'labs: Erlang: rebar3 or erl is missing: make setup installs them'; exit 1; }
 	$(GO) vet -tags labs ./...
 	@echo 'labs: Erlang, and Compose projects and clusters by the standard scripts: run'
-	$(LAB) -run 'TestLab' ./cmd/runner
+	$(LAB) -parallel 4 -run 'TestLab' ./cmd/runner # they wait more than they work
 	@echo 'labs: Compose, Docker images and registries, Kubernetes: run, two packages at a time'
 	$(LAB) -run 'TestLab' ./builtins/compose/... ./builtins/docker/... ./builtins/home ./builtins/kube/...
 
