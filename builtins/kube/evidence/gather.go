@@ -51,11 +51,7 @@ func About(ctx context.Context, conn *api.Conn, ref api.Ref, v verdict.Verdict) 
 		}
 		about = append(about, "Pod/"+v.Pod)
 	}
-	if f.Pod != nil {
-		for _, r := range f.Pod.OwnerReferences {
-			about = append(about, r.Kind+"/"+r.Name)
-		}
-	}
+	about = append(about, behind(f.Pod)...)
 	list, _, err := conn.List(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Event"}, ref.Namespace, "")
 	if err != nil {
 		f.EventErr = err.Error()
@@ -68,6 +64,22 @@ func About(ctx context.Context, conn *api.Conn, ref api.Ref, v verdict.Verdict) 
 		}
 	}
 	return f
+}
+
+// behind is what else events may tell of, where a pod is not ready: its owners, and the claims that it waits for.
+func behind(pod *corev1.Pod) (out []string) {
+	if pod == nil {
+		return nil
+	}
+	for _, r := range pod.OwnerReferences {
+		out = append(out, r.Kind+"/"+r.Name)
+	}
+	for _, v := range pod.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			out = append(out, "PersistentVolumeClaim/"+v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return out
 }
 
 // container is the one that the verdict names, else the first that is not well.
