@@ -186,7 +186,7 @@ func (d *doing) wait(ctx context.Context, u Until) error {
 	if state, since, known := d.watch.known(id); !known || Judge(state, since, u.Condition).Outcome == Wait {
 		op.Waiting(ctx, awaited(u), d.deadline)
 	}
-	v, err := d.watch.await(ctx, id, u.Condition)
+	v, err := d.watch.await(ctx, id, u.Condition, func(line string) { d.say(ctx, "%s: its check fails: %s", u.Title, line) })
 	switch {
 	case err != nil && v.Why != "":
 		return fmt.Errorf("%s %s: %w", u.Title, v.Why, err)

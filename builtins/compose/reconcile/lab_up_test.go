@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,4 +144,34 @@ func TestLabFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("one of 7 changes, until healthy: %s", time.Since(begun))
+}
+
+// heard is the output of an op.
+type heard struct {
+	op.Silent
+	mu    sync.Mutex
+	lines []string
+}
+
+func (h *heard) Output(line string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = append(h.lines, line)
+}
+
+// What a check says that goes on failing is told while it is waited for, once.
+func TestLabACheckThatFailsIsTold(t *testing.T) {
+	l := newLab(t)
+	h := &heard{}
+	want := l.set(map[string]string{"web": "serve"}, checked("web", "/app", "fail"), func(s *shape.Set) {
+		s.Containers[0].Config.Healthcheck.Interval = time.Minute
+	})
+	p, err := l.plan(want, key)
+	l.must(err)
+	if _, err := l.site.Act(op.WithSpeaker(t.Context(), h), p, 7*time.Second); err == nil {
+		t.Fatal("it is healthy")
+	}
+	if got := strings.Count(strings.Join(h.lines, "\n"), "web:1: its check fails: the database is away"); got != 1 {
+		t.Errorf("told %d times: %q", got, h.lines)
+	}
 }

@@ -1,10 +1,12 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
-	"io"
+	"fmt"
 	"time"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
@@ -16,10 +18,11 @@ const (
 	lastProbe     = time.Second      // the pauses double up to it
 	checkInterval = 30 * time.Second // the engine's default
 	checkTimeout  = 30 * time.Second // likewise
+	unspoken      = 3 * time.Second  // a check that fails for less is the start of most programs, and not told
 )
 
 // probe begins to run a container's check, once, until it passes or there is no need.
-func (w *watch) probe(ctx context.Context, id string, s State) {
+func (w *watch) probe(ctx context.Context, id string, s State, tell func(string)) {
 	argv := testOf(s)
 	w.mu.Lock()
 	f := w.follows[id]
@@ -30,7 +33,7 @@ func (w *watch) probe(ctx context.Context, id string, s State) {
 	f.probing = true
 	w.mu.Unlock()
 	w.all.Go(func() {
-		passed := w.probes(ctx, id, argv, s.Check)
+		passed := w.probes(ctx, id, argv, s.Check, tell)
 		w.mu.Lock()
 		f.probing = false
 		f.since.Passed = f.since.Passed || passed
@@ -58,7 +61,7 @@ func testOf(s State) []string {
 	return nil
 }
 
-func (w *watch) probes(ctx context.Context, id string, argv []string, check *container.HealthConfig) (passed bool) {
+func (w *watch) probes(ctx context.Context, id string, argv []string, check *container.HealthConfig, tell func(string)) (passed bool) {
 	interval, patience := check.Interval, check.Timeout
 	if interval == 0 {
 		interval = checkInterval
@@ -66,6 +69,7 @@ func (w *watch) probes(ctx context.Context, id string, argv []string, check *con
 	if patience == 0 {
 		patience = checkTimeout
 	}
+	first, told := w.clock.Now(), ""
 	for pause := firstProbe; pause < interval; pause = min(2*pause, lastProbe) {
 		if w.clock.Sleep(ctx, pause) != nil {
 			return false
@@ -75,9 +79,14 @@ func (w *watch) probes(ctx context.Context, id string, argv []string, check *con
 		if state.Health != "starting" || !state.running() || since.Gone {
 			return false
 		}
-		if w.test(ctx, id, argv, patience) {
+		passed, why := w.test(ctx, id, argv, patience)
+		if passed {
 			now, _, _ := w.stand(id)
 			return now.Started.Equal(state.Started) // and not another process since
+		}
+		if why != "" && why != told && w.clock.Now().Sub(first) >= unspoken {
+			told = why
+			tell(why)
 		}
 		if w.clock.Sleep(ctx, w.clock.Now().Sub(begun)-pause) != nil { // a check that is hard work takes half the time at most
 			return false
@@ -86,23 +95,33 @@ func (w *watch) probes(ctx context.Context, id string, argv []string, check *con
 	return false
 }
 
-// test runs the check once, as the engine does: as the container's user, with its environment.
-func (w *watch) test(ctx context.Context, id string, argv []string, patience time.Duration) bool {
+// test runs the check once, as the engine does: as the container's user, with its environment. Of one that fails it gives
+// the last line, or its exit code.
+func (w *watch) test(ctx context.Context, id string, argv []string, patience time.Duration) (passed bool, why string) {
 	within, cancel := w.clock.Timeout(ctx, patience, nil)
 	defer cancel()
 	made, err := w.engine.ExecCreate(within, id, client.ExecCreateOptions{Cmd: argv, AttachStdout: true, AttachStderr: true})
 	if err != nil {
-		return false
+		return false, ""
 	}
 	stream, err := w.engine.ExecAttach(within, made.ID, client.ExecAttachOptions{})
 	if err != nil {
-		return false
+		return false, ""
 	}
 	stop := context.AfterFunc(within, stream.Close)
-	io.Copy(io.Discard, stream.Reader)
+	said := &bounded{}
+	stdcopy.StdCopy(said, said, stream.Reader)
 	if stop() {
 		stream.Close()
 	}
 	got, err := w.engine.ExecInspect(within, made.ID, client.ExecInspectOptions{})
-	return err == nil && !got.Running && got.ExitCode == 0
+	switch {
+	case within.Err() != nil && ctx.Err() == nil:
+		return false, "it takes more than " + patience.String()
+	case err != nil || got.Running:
+		return false, ""
+	case got.ExitCode == 0:
+		return true, ""
+	}
+	return false, cmp.Or(lastLine(said.String()), fmt.Sprintf("it exits with %d", got.ExitCode))
 }

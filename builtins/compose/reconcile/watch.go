@@ -216,8 +216,8 @@ func (w *watch) stand(id string) (State, Since, <-chan struct{}) {
 	return f.state, since, w.changed
 }
 
-// await waits until a container has come to a condition, or will not.
-func (w *watch) await(ctx context.Context, id, condition string) (Verdict, error) {
+// await waits until a container has come to a condition, or will not, and tells what its check says meanwhile.
+func (w *watch) await(ctx context.Context, id, condition string, tell func(string)) (Verdict, error) {
 	w.follow(ctx, id, false)
 	sure := false
 	for {
@@ -233,7 +233,7 @@ func (w *watch) await(ctx context.Context, id, condition string) (Verdict, error
 		}
 		sure = false
 		if state.Health == "starting" && (condition == healthy || condition == ready) {
-			w.probe(ctx, id, state)
+			w.probe(ctx, id, state, tell)
 		}
 		again, cancel := ctx, func() {}
 		if v.Again > 0 {
