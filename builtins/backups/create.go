@@ -65,6 +65,9 @@ func (c Create) Do(ctx context.Context, h *host.Host) (*Backup, error) {
 		return nil, fmt.Errorf("cannot back up what serves %s: %w", r.Path, err)
 	}
 	if b == nil {
+		w := op.Output(ctx)
+		defer w.Close()
+		fmt.Fprintf(w, "nothing serves it: there is nothing to back up\n")
 		return nil, nil
 	}
 	out := shown(*b)
