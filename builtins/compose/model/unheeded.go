@@ -9,6 +9,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/tree"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/distribution/reference"
 
 	"github.com/erlmcp/runner/builtins/stack"
 	"github.com/erlmcp/runner/runtime/host"
@@ -96,6 +97,10 @@ func (m *Model) refusals(h *host.Host, p stack.Project, vars *variables, project
 			}
 		}
 		all = append(all, ownedFiles(project, project.Services[name])...)
+		image := project.Services[name].Image
+		if _, err := reference.ParseAnyReference(image); image != "" && err != nil {
+			all = append(all, refused{[]string{"services", name, "image"}, fmt.Sprintf("want the name of an image such as registry.example.com/app:1.4, got %q", image)})
+		}
 	}
 	if len(project.Models) > 0 {
 		all = append(all, refused{[]string{"models"}, "it is not supported"})
