@@ -67,7 +67,11 @@ func (l Lease) Do(_ context.Context, h *host.Host) (Leased, error) {
 	case absent(err):
 		return out, nil
 	case err != nil:
-		return Leased{}, fmt.Errorf("cannot look at the lease of %s: %s", l.Root, why(err))
+		out := fmt.Errorf("cannot look at the lease of %s: %s", l.Root, why(err))
+		if errors.Is(err, fs.ErrPermission) {
+			out = op.Hint(out, "run it as a user who may look there; \"runner setup ENVIRONMENT\" once, as root, lets those deploy who shall")
+		}
+		return Leased{}, out
 	}
 	by := readOwner(h, name)
 	pid, held := locker(h, name, info, by.PID)

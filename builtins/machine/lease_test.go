@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/erlmcp/runner/runtime/host"
+	"github.com/erlmcp/runner/runtime/op"
 )
 
 // holdLock locks a file, as a run does, and signs it.
@@ -172,5 +174,21 @@ func TestWaitersHoldNothing(t *testing.T) {
 	got := flocks("1: FLOCK  ADVISORY  WRITE 123 fe:01:4711 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 124 fe:01:4711 0 EOF\n2: POSIX  ADVISORY  READ 1 00:2f:7 0 EOF\n3: OFDLCK ADVISORY  WRITE 5 00:2f:7 0 EOF\n")
 	if len(got) != 1 || got[0] != (flock{123, "fe:01", 4711}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// closed is a file system that its user may not look at.
+type closed struct{ host.OS }
+
+func (closed) Stat(name string) (fs.FileInfo, error) {
+	return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrPermission}
+}
+
+func TestALeaseThatMayNotBeLookedAt(t *testing.T) {
+	h := newHost(t)
+	h.Files = closed{}
+	_, err := Lease{Root: "root"}.Do(t.Context(), h)
+	if err == nil || err.Error() != "cannot look at the lease of root: permission denied" || !strings.Contains(op.HintOf(err), `"runner setup ENVIRONMENT" once, as root`) {
+		t.Errorf("%v, hint %q", err, op.HintOf(err))
 	}
 }
