@@ -181,11 +181,7 @@ func problems(err error) (out []string) {
 		return nil
 	}
 	for _, e := range each(err) {
-		line := e.Error()
-		if hint := op.HintOf(e); hint != "" {
-			line += "; " + hint
-		}
-		out = append(out, line)
+		out = append(out, op.OneLine(e))
 	}
 	return out
 }

@@ -41,7 +41,7 @@ func (f Diff) Do(ctx context.Context, d *Kubernetes) (Changes, error) {
 	}
 	out := Changes{Objects: len(p.Acts), Lines: append([]string{}, foreseen.Lines...), Refused: []string{}}
 	for _, err := range foreseen.Refused {
-		out.Refused = append(out.Refused, err.Error())
+		out.Refused = append(out.Refused, op.OneLine(err))
 	}
 	return out, nil
 }

@@ -10,3 +10,11 @@ func HintOf(err error) string {
 	}
 	return ""
 }
+
+// OneLine is an error with its hint behind it, for lists.
+func OneLine(err error) string {
+	if hint := HintOf(err); hint != "" {
+		return err.Error() + "; " + hint
+	}
+	return err.Error()
+}
