@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,9 +174,12 @@ func (s *nodeSite) under(what string, do func(), versions ...string) {
 	}
 }
 
-// TestLabKubeNodeTells: what is wrong is told on one screen, soon, and taken back.
+// TestLabKubeNodeTells: what is wrong is told on one screen, soon, and taken back. They wait for minutes: all of them are one
+// among the tests that run side by side.
 func TestLabKubeNodeTells(t *testing.T) {
 	t.Parallel()
+	var all sync.WaitGroup
+	defer all.Wait()
 	for fault, c := range map[string]struct {
 		appears string        // as the cluster has it
 		within  time.Duration // from then on it is told
@@ -188,8 +192,7 @@ func TestLabKubeNodeTells(t *testing.T) {
 		"never up":      {"not ready", 2 * time.Minute, []string{"is restarted again and again since its startup probe fails: ", "connection refused", "raise failureThreshold of its startupProbe"}},
 		"failed job":    {"Error", 15 * time.Second, []string{"job/migrate", "exits with 1", "dial tcp 127.0.0.1:1: connect: connection refused"}},
 	} {
-		t.Run(fault, func(t *testing.T) {
-			t.Parallel()
+		tells := func(t *testing.T) {
 			s := newNodeSite(t)
 			s.runs(0, s.deploy("1.0.0", "")...)
 			stop := s.watch()
@@ -224,7 +227,8 @@ func TestLabKubeNodeTells(t *testing.T) {
 					t.Fatalf("%q answers", s.answers())
 				}
 			}
-		})
+		}
+		all.Go(func() { t.Run(fault, tells) })
 	}
 }
 
