@@ -105,9 +105,6 @@ func (s *Script) fill(form reflect.Value) (Call, error) {
 	for i, p := range s.flags() {
 		if v := form.FieldByName("F" + strconv.Itoa(i)); !v.IsNil() {
 			c.values[p.Name] = flagValue(v.Elem())
-			if p.empty(c.values[p.Name]) {
-				return Call{}, s.isEmpty(p, "--"+p.Flag())
-			}
 		}
 	}
 	var rest []string
@@ -119,31 +116,12 @@ func (s *Script) fill(form reflect.Value) (Call, error) {
 	for _, p := range s.positional() {
 		if _, given := c.values[p.Name]; !given && len(rest) > 0 {
 			c.values[p.Name], rest = starlark.String(rest[0]), rest[1:]
-			if p.empty(c.values[p.Name]) {
-				return Call{}, s.isEmpty(p, strings.ToUpper(p.Name))
-			}
 		}
 	}
 	if len(rest) > 0 {
 		return Call{}, s.tooMany(rest[0])
 	}
 	return c, s.complete(&c)
-}
-
-// empty reports whether a value is a text without anything in it, where one that is left out is no other. It is a variable
-// that is not set, and to go without what it should have named may be the opposite of what was meant.
-func (p Param) empty(v starlark.Value) bool {
-	return v == starlark.String("") && p.Default == ""
-}
-
-func (s *Script) isEmpty(p Param, shown string) error {
-	switch {
-	case p.Name == environmentParam:
-		return usage(EnvironmentsHint(s.Environments), "%s is empty", shown)
-	case p.Required:
-		return usage(s.usageLine(), "%s is empty", shown)
-	}
-	return usage("leave it out to go without it", "%s is empty", shown)
 }
 
 // positional are the parameters that arguments without a flag fill: the required ones, and the optional texts that
