@@ -39,13 +39,18 @@ func judgeWrite(in Input) Verdict {
 		return Verdict{State: Gone, Cause: Replaced, Why: "somebody has removed it and made another of the same name"}
 	case older(o.GetResourceVersion(), in.Write.ResourceVersion) || o.GetGeneration() < in.Write.Generation:
 		return wait("the API server does not show the new version yet")
-	case o.GetDeletionTimestamp() != nil && o.GetKind() != "Namespace":
+	case o.GetDeletionTimestamp() != nil && o.GetKind() != "Namespace" && !hasEnded(o):
 		return Verdict{State: Gone, Cause: Removed, Why: "is being removed" + finalizers(o)}
 	}
 	if stale(o) {
 		return unseen()
 	}
 	return Verdict{}
+}
+
+// hasEnded reports whether a Job has ended. One that removes itself then is judged by how.
+func hasEnded(o *Object) bool {
+	return o.GetKind() == "Job" && (condition(o, "Complete").Status == "True" || condition(o, "Failed").Status == "True")
 }
 
 func unseen() Verdict { return wait("its controller has not seen the new version yet") }
