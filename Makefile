@@ -33,8 +33,8 @@ labs: ## Erlang, Docker and Kubernetes; each printed as run or not run
 	$(GO) vet -tags labs ./...
 	@echo 'labs: Erlang, and Compose projects and clusters by the standard scripts: run'
 	$(LAB) -parallel 4 -run 'TestLab' ./cmd/runner # they wait more than they work
-	@echo 'labs: Compose, Docker images and registries, Kubernetes: run, four packages at a time'
-	$(LAB) -p 4 -run 'TestLab' ./builtins/compose/... ./builtins/docker/... ./builtins/home ./builtins/kube/...
+	@echo 'labs: Compose, Docker images and registries, Kubernetes: run, two packages at a time'
+	$(LAB) -run 'TestLab' ./builtins/compose/... ./builtins/docker/... ./builtins/home ./builtins/kube/...
 
 check: setup test race labs ## everything that must hold, on a machine that has nothing yet
 
