@@ -24,21 +24,20 @@ func (n *NameTaken) Error() string {
 }
 
 // NameFree is nil where no node of this machine has the name of the unit's node but what runs, which is to be stopped;
-// else a *NameTaken. It asks epmd, where there is one: a name that cannot be asked for counts as free.
+// else a *NameTaken. A name that what runs has nobody else can have; of any other epmd is asked, where there is one. One that
+// cannot be asked for counts as free.
 func (u Unit) NameFree(ctx context.Context, h *host.Host, runs Running) error {
 	name := u.nodeName(h)
-	if name == "" {
+	if name == "" || runs.Alive && runs.Loaded.nodeName(h) == name {
 		return nil
 	}
-	var port int
 	for _, line := range strings.Split(u.epmd(ctx, h), "\n") {
 		var is string
+		var port int
 		if n, _ := fmt.Sscanf(line, "name %s at port %d", &is, &port); n == 2 && is == name {
-			owner, taken := h.Procs.PortOwner(port)
-			if !taken || u.has(owner, runs) {
-				return nil
+			if owner, taken := h.Procs.PortOwner(port); taken {
+				return &NameTaken{name, owner}
 			}
-			return &NameTaken{name, owner}
 		}
 	}
 	return nil

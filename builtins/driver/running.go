@@ -171,16 +171,12 @@ func (u Unit) PortFree(h *host.Host, runs Running) error {
 		return nil
 	}
 	owner, taken := h.Procs.PortOwner(u.Port)
-	if !taken || u.has(owner, runs) {
+	unseen := owner.PID == 0 && (runs.Stopping || runs.Loaded.Systemd != nil && runs.Loaded.Port == u.Port)
+	ours := runs.Alive && (owner.Group == runs.Proc.PID || unseen)
+	if !taken || ours {
 		return nil
 	}
 	return &PortTaken{u.Port, owner}
-}
-
-// has reports whether who listens is what runs.
-func (u Unit) has(owner host.PortOwner, runs Running) bool {
-	unseen := owner.PID == 0 && (runs.Stopping || runs.Loaded.Systemd != nil && runs.Loaded.Port == u.Port)
-	return runs.Alive && (owner.Group == runs.Proc.PID || unseen)
 }
 
 // Start starts a stored unit. The process is on record, durably, before the program begins.

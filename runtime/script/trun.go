@@ -129,7 +129,7 @@ func (m calledMain) words() []string {
 	}
 	for _, kv := range m.kwargs {
 		name := string(kv[0].(starlark.String))
-		flag := "--" + strings.ReplaceAll(name, "_", "-")
+		flag := "--" + Param{Name: name}.Flag()
 		switch {
 		case name == "environment" || kv[1] == starlark.False:
 		case kv[1] == starlark.True:
